@@ -1,0 +1,195 @@
+"""The results as files: JSON to keep and compare, Markdown to read, and the table in the README."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Results = dict[str, Any]
+"""One results file: facts of the run, and per section ("in_process", "http", "import", "scaling") its figures."""
+
+SECTIONS = ("in_process", "http", "import", "scaling")
+START, END = "<!-- bench:start -->", "<!-- bench:end -->"
+
+
+def results_path(folder: Path, facts: Results) -> Path:
+    """Return the file for an interpreter: `cpython-3.13.json`."""
+    version = ".".join(facts["python"].split(".")[:2])
+    return folder / f"{facts['implementation'].lower()}-{version}.json"
+
+
+def save(folder: Path, facts: Results, measured: Results) -> Path:
+    """Write the JSON and Markdown files; sections that were not measured this time keep their last figures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = results_path(folder, facts)
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results = {**{key: earlier[key] for key in SECTIONS if key in earlier}, **facts, **measured}
+    path.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(as_markdown(results), encoding="utf-8")
+    return path
+
+
+def load_all(folder: Path) -> list[Results]:
+    """Return every results file of *folder*, the newest Python first."""
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    return sorted(files, key=lambda results: [int(part) for part in results["python"].split(".")], reverse=True)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; every column but the first is aligned to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def verdict(passed: bool | None) -> str:
+    """Return how a bar went, in a word."""
+    return {True: "yes", False: "**no**", None: ""}[passed]
+
+
+def figure(value: float | None, pattern: str = "{:,.2f}") -> str:
+    """Return a number as text, nothing for None."""
+    return "" if value is None else pattern.format(value)
+
+
+def as_markdown(results: Results) -> str:
+    """Return the whole report of one interpreter."""
+    packages = ", ".join(f"{name} {version}" for name, version in results["packages"].items() if version)
+    parts = [
+        f"# {results['implementation']} {results['python']}\n",
+        f"{results['machine']}. {packages}.\n",
+    ]
+    writers = {"in_process": in_process_part, "http": http_part, "import": import_part, "scaling": scaling_part}
+    for name, write in writers.items():
+        if name in results:
+            when = results[name]["measured"] + (" (a quick look, not a result)" if results[name]["quick"] else "")
+            parts.append(f"{write(results[name])}\nMeasured {when}.\n")
+    return "\n".join(parts)
+
+
+def in_process_part(section: Results) -> str:
+    """Return the table of the WSGI callables."""
+    names = list(dict.fromkeys(name for row in section["rows"] for name in row["microseconds"]))
+    head = ["", *[f"{name.capitalize()} µs" for name in names], "times faster than Flask", "bar", "reached"]
+    rows = [
+        [
+            row["title"],
+            *[figure(row["microseconds"].get(name)) for name in names],
+            figure(row["ratio"]["median"], "{:.1f}"),
+            figure(row["bar"], "{:g}"),
+            verdict(row["passed"]),
+        ]
+        for row in section["rows"]
+    ]
+    return f"## One call of the WSGI callable\n\n{section['method']}\n\n{table(head, rows)}{failures(section)}"
+
+
+def http_part(section: Results) -> str:
+    """Return the tables of requests a second."""
+    names = list(section["pages"][0]["rates"])
+    head = ["requests a second", *[name.capitalize() for name in names], "Quaff / raw", "bar", "reached"]
+    rows = [
+        [
+            page["page"],
+            *[figure(page["rates"][name], "{:,.0f}") for name in names],
+            figure(page["share"]),
+            figure(page["bar"]),
+            verdict(page["passed"]),
+        ]
+        for page in section["pages"]
+    ]
+    where = "one core for the server, another for the load" if section["pinned"] else "server and load share the cores"
+    text = f"## Over HTTP\n\nGranian, one worker, HTTP/1; {where}. Load: {section['load']}.\n\n{table(head, rows)}"
+    if section["sweep"]:
+        columns = list(next(iter(section["sweep"].values())))
+        lines = [
+            [threads, *[figure(rates[name], "{:,.0f}") for name in columns]]
+            for threads, rates in section["sweep"].items()
+        ]
+        text += f"\n{table(['blocking threads (hello)', *[name.capitalize() for name in columns]], lines)}"
+    return text
+
+
+def import_part(section: Results) -> str:
+    """Return the table of the import times."""
+    rows = [
+        [
+            f"`import {row['module']}`",
+            figure(row["milliseconds"], "{:.1f}"),
+            str(row["modules"]),
+            ", ".join(row["heavy"]) or "none",
+        ]
+        for row in (section["flask"], section["quaff"])
+    ]
+    reached = "reached" if section["passed"] else "**not reached**"
+    return (
+        f"## Import\n\n{table(['', 'ms', 'modules', 'of these heavy'], rows)}\n"
+        f"Quaff takes {section['share']:.0%} of Flask's time; the bar is {section['bar']:.0%}: {reached}."
+    )
+
+
+def scaling_part(section: Results) -> str:
+    """Return the table of the cost by number of rules."""
+    counts = list(section["rows"][0]["microseconds"]) if section["rows"] else []
+    head = ["last rule of", "", *[f"{count} µs" for count in counts], "growth", "bar", "reached"]
+    rows = [
+        [
+            f"{row['kind']} rules",
+            row["contestant"].capitalize(),
+            *[figure(row["microseconds"][count]) for count in counts],
+            figure(row["growth"]["median"]),
+            figure(row["bar"], "{:g}"),
+            verdict(row["passed"]),
+        ]
+        for row in section["rows"]
+    ]
+    return f"## More rules\n\n{table(head, rows)}{failures(section)}"
+
+
+def failures(section: Results) -> str:
+    """Return the list of what could not be measured, if there is any."""
+    lines = [f"- not measured: {failure.splitlines()[0]}\n" for failure in section.get("failures", [])]
+    return "\n" + "".join(lines) if lines else ""
+
+
+def summary(everything: Sequence[Results]) -> str:
+    """Return the short table for the README: the lines that have a bar, one column of ratios per interpreter."""
+    measured = [results for results in everything if "in_process" in results]
+    if not measured:
+        return "Not measured yet: `make bench`.\n"
+    newest = measured[0]
+    head = ["", f"Flask µs ({newest['python']})", "Quaff µs"]
+    head += [f"times faster, {results['implementation']} {results['python']}" for results in measured]
+    ratios = [{row["name"]: row["ratio"]["median"] for row in results["in_process"]["rows"]} for results in measured]
+    rows = [
+        [
+            row["title"],
+            figure(row["microseconds"].get("flask"), "{:.1f}"),
+            figure(row["microseconds"].get("quaff"), "{:.1f}"),
+            *[figure(column.get(row["name"]), "{:.1f}") for column in ratios],
+        ]
+        for row in newest["in_process"]["rows"]
+        if row["bar"] is not None
+    ]
+    return f"{table(head, rows)}{http_line(newest)}\n{newest['machine']}.\n"
+
+
+def http_line(results: Results) -> str:
+    """Return the HTTP figures as one sentence, nothing when they were not measured."""
+    if "http" not in results:
+        return ""
+    page = results["http"]["pages"][0]
+    rates = ", ".join(f"{name.capitalize()} {rate:,.0f}" for name, rate in page["rates"].items())
+    return f"\nHello over HTTP on one core, requests a second: {rates}.\n"
+
+
+def fill_readme(path: Path, everything: Sequence[Results]) -> bool:
+    """Put the summary between the markers in *path*; tell whether the file has them."""
+    text = path.read_text(encoding="utf-8")
+    before, found, rest = text.partition(START)
+    _, closed, after = rest.partition(END)
+    if not (found and closed):
+        return False
+    path.write_text(f"{before}{START}\n\n{summary(everything)}\n{END}{after}", encoding="utf-8")
+    return True

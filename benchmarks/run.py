@@ -1,0 +1,134 @@
+"""Measures Quaff against the real Flask and Falcon: `make bench`, or `python benchmarks/run.py --help`.
+
+Makes an environment per Python (3.13 and 3.11 where the machine has them, otherwise the running one), measures in them
+what is asked for, prints the figures as they come and keeps them in `benchmarks/results`. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+# Run as a script, the first entry is this folder, whose `profile.py` would hide the standard library's.
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks import environment, inprocess, over_http, report, scaling, startup
+from benchmarks.contestants import FALCON, FLASK, QUAFF, REFERENCE, ROOT, Contestant
+from benchmarks.rounds import Plan
+
+SECTIONS = ("in_process", "http", "imports", "scaling")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="benchmarks/run.py", description="Measure Quaff against Flask and Falcon. Without a choice: everything."
+    )
+    add = parser.add_argument
+    add("--in-process", action="store_true", help="one call of the WSGI callable")
+    add("--http", action="store_true", help="requests a second on Granian, one core")
+    add("--import", action="store_true", dest="imports", help="the time of `import quaff`")
+    add("--scaling", action="store_true", help="the cost of a request with 10, 100 and 1000 rules")
+    add("--quick", action="store_true", help="a first look: short rounds; kept apart from the results")
+    add("--only", metavar="NAME,...", default="", help="with --in-process: these scenarios alone, nothing is kept")
+    add("--python", metavar="PATH,...", default="", help="interpreters to measure; default: 3.13 and 3.11 when found")
+    add("--as-is", action="store_true", help="use the interpreters with what is installed in them, make nothing")
+    add("--reference", action="store_true", help="also measure Quaff's reference pipeline")
+    add("--output", metavar="DIR", type=Path, help="where the results go; default: benchmarks/results")
+    add("--readme", metavar="FILE", type=Path, help="fill the table between the bench markers of this file")
+    add("--check", action="store_true", help="fail when a bar is missed")
+    return parser
+
+
+def stamped(figures: dict[str, Any], quick: bool) -> dict[str, Any]:
+    """Add to a section when and how thoroughly it was measured."""
+    return {**figures, "measured": datetime.datetime.now(datetime.UTC).date().isoformat(), "quick": quick}
+
+
+def measure(python: str, options: argparse.Namespace, contestants: list[Contestant]) -> dict[str, Any]:
+    """Measure the chosen sections with the interpreter *python*."""
+    plan = Plan.quick() if options.quick else Plan()
+    measured: dict[str, Any] = {}
+    if options.in_process:
+        print("one call of the WSGI callable", flush=True)
+        only = [name for name in options.only.split(",") if name]
+        rows, failed = inprocess.measure(python, contestants, plan, only)
+        figures = {"method": inprocess.METHOD, "rows": [row.as_json() for row in rows], "failures": failed}
+        measured["in_process"] = stamped(figures, options.quick)
+    if options.scaling:
+        print("more rules", flush=True)
+        growths, failed = scaling.measure(python, contestants, plan)
+        rows_ = [row.as_json() for row in growths]
+        measured["scaling"] = stamped({"rows": rows_, "failures": failed}, options.quick)
+    if options.imports:
+        print("import", flush=True)
+        result = startup.measure(python, 5 if options.quick else 25)
+        measured["import"] = stamped(result.as_json(), options.quick)
+    if options.http:
+        print("over HTTP", flush=True)
+        http_plan = over_http.HttpPlan.quick() if options.quick else over_http.HttpPlan()
+        # The order of the report: ours beside the raw function, then the others.
+        everyone = [QUAFF, FALCON, FLASK, *[one for one in contestants if one is REFERENCE]]
+        measured["http"] = stamped(over_http.measure(python, everyone, http_plan).as_json(), options.quick)
+    return measured
+
+
+def missed_bars(measured: dict[str, Any]) -> list[str]:
+    """Return what was missed or could not be measured, one line each."""
+    missed = []
+    for name, section in measured.items():
+        lines = section.get("rows") or section.get("pages") or [section]
+        for line in lines:
+            if line["passed"] is False:
+                label = (
+                    line.get("title") or line.get("page") or f"{line.get('kind', name)} {line.get('contestant', '')}"
+                )
+                missed.append(f"{name}: {label.strip()}")
+        missed += [f"{name}: {failure}" for failure in section.get("failures", [])]
+    return missed
+
+
+def run_python(python: str, options: argparse.Namespace, folder: Path) -> list[str]:
+    """Measure with one interpreter and keep the results; return what was missed."""
+    inside = python if options.as_is else environment.prepare(python)
+    facts = {**environment.ask(inside), "machine": environment.machine_line()}
+    print(f"\n{facts['implementation']} {facts['python']} on {facts['machine']}", flush=True)
+    contestants = [FLASK, QUAFF, FALCON, *([REFERENCE] if options.reference else [])]
+    measured = measure(inside, options, contestants)
+    if not options.only:
+        kept = report.save(folder, facts, measured)
+        print(f"kept in {kept.relative_to(ROOT) if kept.is_relative_to(ROOT) else kept}", flush=True)
+    return [f"{facts['python']}: {line}" for line in missed_bars(measured)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return 0, or 1 when a measurement failed (with --check: when a bar was missed)."""
+    options = build_parser().parse_args(arguments)
+    if options.only:
+        options.in_process = True
+    elif not any(getattr(options, name) for name in SECTIONS):
+        for name in SECTIONS:
+            setattr(options, name, True)
+    default = environment.CACHE / "quick" if options.quick else ROOT / "benchmarks" / "results"
+    folder = options.output or default
+    missed = []
+    for python in [path for path in options.python.split(",") if path] or environment.find_pythons():
+        try:
+            missed += run_python(python, options, folder)
+        except RuntimeError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    if options.readme and not report.fill_readme(options.readme, report.load_all(folder)):
+        print(f"error: {options.readme} has no {report.START} ... {report.END}", file=sys.stderr)
+        return 1
+    if missed:
+        print("\nnot reached:\n" + "\n".join(f"  {line}" for line in missed), flush=True)
+    return 1 if missed and options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

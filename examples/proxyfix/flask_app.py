@@ -1,0 +1,14 @@
+from flask import Flask, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+app = Flask(__name__)
+app.wsgi_app = ProxyFix(app.wsgi_app)
+
+
+@app.route("/")
+def who():
+    return f"{request.remote_addr} over {request.scheme}"
+
+
+if __name__ == "__main__":
+    app.run(port=5001)

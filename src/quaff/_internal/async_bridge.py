@@ -1,0 +1,113 @@
+"""Running coroutines from synchronous code on one long-lived event loop.
+
+Flask (through asgiref) starts a new loop, and often a new thread, for each async view. One loop per process, in a daemon
+thread of its own, lets async clients keep their connections and costs two thread hand-offs a call. The coroutine sees the
+caller's context variables, and what it sets is seen by the caller afterwards. See `tests/_internal/test_async_bridge.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class LoopThread:
+    """A daemon thread that runs one event loop until the process ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: AbstractEventLoop | None = None
+        self._process = 0
+        self._thread: threading.Thread | None = None
+
+    def loop(self) -> AbstractEventLoop:
+        """Return the running loop, starting it on first use and again in a forked child."""
+        loop = self._loop
+        if loop is not None and self._process == os.getpid() and loop.is_running():
+            return loop
+        with self._lock:
+            if self._loop is None or self._process != os.getpid() or not self._loop.is_running():
+                self._loop = self._start()
+                self._process = os.getpid()
+            return self._loop
+
+    def _start(self) -> AbstractEventLoop:
+        import asyncio
+
+        loop = asyncio.new_event_loop()
+        started = threading.Event()
+
+        def run() -> None:
+            asyncio.set_event_loop(loop)
+            loop.call_soon(started.set)
+            loop.run_forever()
+
+        self._thread = threading.Thread(target=run, name="quaff-async", daemon=True)
+        self._thread.start()
+        started.wait()
+        return loop
+
+    def owns_current_thread(self) -> bool:
+        """Tell whether the caller runs on the loop's own thread, where waiting would be a deadlock."""
+        return threading.current_thread() is self._thread
+
+
+_shared = LoopThread()
+
+
+def _copy_back(context: Context) -> None:
+    for variable, value in context.items():
+        try:
+            if variable.get() is value:
+                continue
+        except LookupError:
+            pass
+        variable.set(value)
+
+
+def run_coroutine(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call an async function and wait for its result.
+
+    :raises RuntimeError: when called from the loop's own thread, where it could never finish.
+    """
+    import asyncio
+
+    if _shared.owns_current_thread():
+        name = getattr(function, "__name__", repr(function))
+        raise RuntimeError(
+            f"{name}() is async and was called through a sync function that itself runs on the async loop. "
+            "Await it directly instead."
+        )
+    loop = _shared.loop()
+    context = copy_context()
+    done = threading.Event()
+    outcome: list[asyncio.Task[R]] = []
+
+    def start() -> None:
+        task = loop.create_task(function(*args, **kwargs), context=context)
+        outcome.append(task)
+        task.add_done_callback(lambda _task: done.set())
+
+    loop.call_soon_threadsafe(start)
+    done.wait()
+    _copy_back(context)
+    return outcome[0].result()
+
+
+def as_sync(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    """Return a sync function that runs async *function* on the shared loop and waits for it."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return run_coroutine(function, *args, **kwargs)
+
+    return update_wrapper(call, function)

@@ -1,0 +1,39 @@
+"""The one list of references from lower layers to higher ones.
+
+Layers import downwards only. Where a lower layer must hand out something that lives above it (an app its test client, a
+scaffold its command group), it names it here. Each reference is imported when it is first used, which also keeps
+Jinja2, Click, the servers and the test client out of `import quaff`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from typing import Any
+
+REFERENCES: dict[str, str] = {
+    "AppGroup": "quaff.cli:AppGroup",
+    "DispatchingJinjaLoader": "quaff.templating:DispatchingJinjaLoader",
+    "Environment": "quaff.templating:Environment",
+    "FlaskCliRunner": "quaff.testing:FlaskCliRunner",
+    "FlaskClient": "quaff.testing:FlaskClient",
+    "FormDataRoutingRedirect": "quaff.debughelpers:FormDataRoutingRedirect",
+    "Quaff": "quaff.app:Quaff",
+    "TestEnvironBuilder": "quaff.testing:EnvironBuilder",
+    "attach_enctype_error_multidict": "quaff.debughelpers:attach_enctype_error_multidict",
+    "cli main": "quaff.cli:main",
+    "install_as_flask": "quaff.compat:install_as_flask",
+    "load_dotenv": "quaff.cli:load_dotenv",
+    "run_development": "quaff.servers:run_development",
+}
+"""Key -> `module:attribute`. `tests/contracts/test_layers.py` resolves each of them."""
+
+
+@cache
+def resolve(key: str) -> Any:  # Any: each reference has its own type
+    """Return the object behind a reference of `REFERENCES`, importing its module on first use.
+
+    :raises KeyError: for a key that is not listed.
+    """
+    module, _, attribute = REFERENCES[key].partition(":")
+    return getattr(importlib.import_module(module), attribute)

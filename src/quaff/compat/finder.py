@@ -1,0 +1,115 @@
+"""The finder that stands in front of `sys.meta_path`.
+
+It speaks the import protocol itself, without the base classes of `importlib.abc`, and imports what it needs when it needs
+it. PERF: an interpreter that never imports Flask pays for two small modules (see `site.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
+
+from .aliases import NAMESPACES
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, DistributionFinder
+
+    from .loaders import Undo
+
+_ROOTS: Final = frozenset({"flask", "quaff", "werkzeug", "jinja2", "markupsafe", "itsdangerous", "multiprocessing"})
+"""The packages that the finder has anything to say about."""
+
+_BELOW: Final = ("quaff.compat", "quaff._internal")
+"""What the finder itself stands on: it must not ask itself where that is."""
+
+_REPLACED: Final = (
+    "flask was imported before quaff.install_as_flask(), so modules that were loaded meanwhile hold names of the real "
+    "Flask. Install the alias before anything imports flask: first thing in the program, with `python -m quaff app.py`, "
+    "or with `pytest -p quaff.compat.pytest_plugin`."
+)
+
+
+class AliasFinder:
+    """Finds Quaff where `flask` is asked for, and old names where they were."""
+
+    def __init__(self) -> None:
+        self._changed: dict[str, Undo] = {}
+        self._real_flask: dict[str, ModuleType] = {}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return how to load *fullname*, or None to let the next finder look."""
+        root, _, below = fullname.partition(".")
+        if root not in _ROOTS or fullname.startswith(_BELOW):
+            return None
+        from . import loaders
+
+        if fullname in NAMESPACES:
+            return ModuleSpec(fullname, loaders.NamespaceLoader(), is_package=True)
+        if root == "flask":
+            return loaders.find_flask(fullname, below)
+        return loaders.find_gone(fullname) or self._find_changed(fullname, path, target)
+
+    def _find_changed(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        from .loaders import ChangingLoader, change_of
+
+        if change_of(fullname) is None:
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None and spec.loader is not None:
+                spec.loader = ChangingLoader(spec.loader, self._change)
+                return spec
+        return None
+
+    def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterator[Distribution]:
+        """Yield the stand-in for the distribution "flask" when *context* asks for it: `importlib.metadata` calls this."""
+        from importlib.metadata import DistributionFinder
+
+        from .metadata import find_flask
+
+        return find_flask(DistributionFinder.Context() if context is None else context)
+
+    def invalidate_caches(self) -> None:
+        """Do nothing: the finder remembers nothing about the file system."""
+
+    def start(self) -> None:
+        """Take the place of what is loaded already. Called once the finder is in `sys.meta_path`."""
+        self._real_flask = {name: sys.modules.pop(name) for name in _loaded("flask")}
+        for name in [name for root in _ROOTS - {"flask"} for name in _loaded(root)]:
+            # PERF: the alias itself, and the package that holds it, are all that is loaded when `site.py` runs.
+            if name != "quaff" and not name.startswith(_BELOW):
+                self._change(sys.modules[name])
+        if "flask" in self._real_flask:
+            from .patching import warn_user
+
+            warn_user(_REPLACED, RuntimeWarning)
+
+    def stop(self) -> None:
+        """Put everything back. Called once the finder has left `sys.meta_path`."""
+        from .loaders import GONE
+
+        for undo in self._changed.values():
+            undo.undo()
+        self._changed.clear()
+        for name in [*_loaded("flask"), *(name for name in (*GONE, *NAMESPACES) if name in sys.modules)]:
+            sys.modules.pop(name, None)
+        sys.modules.update(self._real_flask)
+        self._real_flask = {}
+
+    def _change(self, module: ModuleType) -> None:
+        from .loaders import change_of
+
+        name = module.__name__
+        change = change_of(name)
+        if change is not None and name not in self._changed and self in sys.meta_path:
+            self._changed[name] = change(module)
+
+
+def _loaded(root: str) -> list[str]:
+    prefix = f"{root}."
+    return [name for name in list(sys.modules) if name == root or name.startswith(prefix)]

@@ -1,0 +1,432 @@
+"""The request half of the app: the methods that a request runs through, each of which a subclass may override.
+
+The reference pipeline calls them in turn; the compiled one does their work itself where nobody overrode them
+(`pipeline/plan.py`). So a change here is a change in `pipeline/steps.py` too: `tests/differential/` holds both together.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from inspect import iscoroutinefunction
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import BadRequest, BadRequestKeyError, HTTPException, InternalServerError
+from werkzeug.routing import RequestRedirect, RoutingException
+from werkzeug.wrappers import Response as ResponseBase
+from werkzeug.wsgi import get_host
+
+from . import typing as ft
+from ._internal.async_bridge import as_sync
+from ._internal.deprecations import warn_old
+from ._internal.lazy import resolve
+from ._internal.sentinels import UNSET, Unset
+from .ctx import AppContext, RequestContext
+from .errorhandlers import find_error_handler
+from .globals import current_context, raise_no_request
+from .hooks import setupmethod
+from .pipeline import CompiledTable
+from .sessions import SecureCookieSessionInterface
+from .signals import (
+    appcontext_tearing_down,
+    got_request_exception,
+    request_finished,
+    request_started,
+    request_tearing_down,
+)
+from .urls import URLs
+from .wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_NOT_A_RESPONSE = "The view function did not return a valid response."
+_RETURN_TYPES = (
+    "The return type must be a string, dict, list, tuple with headers or status,"
+    " Response instance, or WSGI callable, but it was a"
+)
+
+_LAZY_SESSION_METHODS = ("open_session", "make_null_session")
+
+
+def _active_request_context() -> RequestContext:
+    context: RequestContext | None = current_context.get().request_context
+    return raise_no_request() if context is None else context
+
+
+class Dispatch(URLs):
+    """The request half of `Quaff`."""
+
+    _table: CompiledTable | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._first_request_lock = threading.RLock()
+        self._first_request_done = False
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a WSGI request through `wsgi_app`, which may be wrapped in middleware."""
+        return self.wsgi_app(environ, start_response)
+
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a WSGI request: the app itself, inside all middleware.
+
+        Wrap it to add middleware, so that the app object stays what it is: `app.wsgi_app = Middleware(app.wsgi_app)`.
+        """
+        table = self._table
+        if (
+            table is None
+            or table.revision != self._revision.value
+            or environ.get("HTTP_HOST") not in table.hosts
+            or "HTTP_UPGRADE" in environ
+            or "werkzeug.proxy_fix.orig" in environ
+        ):
+            return self._serve_carefully(environ, start_response)
+        handlers = table.static.get(environ["PATH_INFO"])
+        if handlers is not None:
+            handler = handlers.get(environ["REQUEST_METHOD"])
+            if handler is not None:
+                return handler(environ, start_response, ())  # type: ignore[no-any-return]
+        return table.serve(environ, start_response)
+
+    def _serve_carefully(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request for which the table is stale, the host is new, or a header asks for a closer look."""
+        self.__dict__["_got_first_request"] = True
+        table = self._table
+        if table is None or table.revision != self._revision.value:
+            table = self.__dict__["_table"] = CompiledTable(self, table)
+        if not table.compiled or "HTTP_UPGRADE" in environ or not table.is_host_fine(environ):
+            return table.ask_the_map(environ, start_response)
+        return table.serve(environ, start_response)
+
+    def trusts_host(self, environ: WSGIEnvironment) -> bool:
+        """Tell whether the request's host is in `TRUSTED_HOSTS`, if that is set."""
+        trusted = self.config["TRUSTED_HOSTS"]
+        if trusted is None:
+            return True
+        try:
+            get_host(environ, trusted)
+        except HTTPException:
+            return False
+        return True
+
+    def opens_session_lazily(self) -> bool:
+        """Tell whether nobody can see when the session is opened: it may then wait until it is needed."""
+        interface = self.session_interface
+        cls = type(interface)
+        own = SecureCookieSessionInterface
+        return (
+            issubclass(cls, own)
+            and all(getattr(cls, name) is getattr(own, name) for name in _LAZY_SESSION_METHODS)
+            and cls.save_session is own.save_session
+            and not any(name in interface.__dict__ for name in (*_LAZY_SESSION_METHODS, "save_session"))
+        )
+
+    def app_context(self) -> AppContext:
+        """Return an app context, to use `current_app` and `g` outside of a request: `with app.app_context(): ...`."""
+        return AppContext(self)
+
+    def request_context(self, environ: WSGIEnvironment) -> RequestContext:
+        """Return a request context for a WSGI environ."""
+        return RequestContext(self, environ)
+
+    def test_request_context(self, *args: Any, **kwargs: Any) -> RequestContext:
+        """Return a request context for a made-up request; arguments as for `werkzeug.test.EnvironBuilder`."""
+        builder = resolve("TestEnvironBuilder")(self, *args, **kwargs)
+        try:
+            return self.request_context(builder.get_environ())
+        finally:
+            builder.close()
+
+    # First request ---------------------------------------------------------------------------------------------------
+
+    @setupmethod
+    def before_first_request(self, f: ft.BeforeFirstRequestCallable) -> ft.BeforeFirstRequestCallable:
+        """Call *f* once per process, before the first request is dispatched.
+
+        When it raises, that request gets the error and the next request tries again. Removed in Flask 2.3; works here with a
+        deprecation warning.
+        """
+        warn_old("app.before_first_request", depth=1)
+        self.before_first_request_funcs.append(f)
+        return f
+
+    def has_first_request_functions(self) -> bool:
+        """Tell whether functions for the first request are still to be run."""
+        return bool(self.before_first_request_funcs) and not self._first_request_done
+
+    def run_first_request_functions(self) -> None:
+        """Run the functions for the first request, once however many threads ask; the others wait."""
+        with self._first_request_lock:
+            if self._first_request_done:
+                return
+            for function in self.before_first_request_funcs:
+                self.ensure_sync(function)()
+            self._first_request_done = True
+
+    # The way of a request --------------------------------------------------------------------------------------------
+
+    def full_dispatch_request(self) -> Response:
+        """Run the hooks and the view, handle HTTP errors, and return the response."""
+        self.__dict__["_got_first_request"] = True
+        try:
+            if self.has_first_request_functions():
+                self.run_first_request_functions()
+            request_started.send(self, _async_wrapper=self.ensure_sync)
+            result = self.preprocess_request()
+            if result is None:
+                result = self.dispatch_request()
+        except Exception as error:
+            result = self.handle_user_exception(error)
+        return self.finalize_request(result)
+
+    def preprocess_request(self) -> ft.ResponseReturnValue | None:
+        """Run the URL value preprocessors and the before_request functions; return the first answer, if any."""
+        request = _active_request_context().request
+        names = (None, *reversed(request.blueprints))
+        for name in names:
+            for preprocess in self.url_value_preprocessors.get(name, ()):
+                preprocess(request.endpoint, request.view_args)
+        for name in names:
+            for before in self.before_request_funcs.get(name, ()):
+                result: ft.ResponseReturnValue | None = self.ensure_sync(before)()
+                if result is not None:
+                    return result
+        return None
+
+    def dispatch_request(self) -> ft.ResponseReturnValue:
+        """Call the view that matches the request and return what it returns."""
+        request = _active_request_context().request
+        if request.routing_exception is not None:
+            self.raise_routing_exception(request)
+        rule = request.url_rule
+        if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
+            return self.make_default_options_response()
+        return self.ensure_sync(self.view_functions[rule.endpoint])(**request.view_args)  # type: ignore[no-any-return]
+
+    def raise_routing_exception(self, request: Request) -> NoReturn:
+        """Raise why no route matched. In debug mode, a redirect that would lose a form's data is explained instead."""
+        error = request.routing_exception
+        if error is None:
+            raise RuntimeError("The request matched a route; there is no routing error to raise.")
+        if (
+            self.debug
+            and isinstance(error, RequestRedirect)
+            and error.code not in {307, 308}
+            and request.method not in {"GET", "HEAD", "OPTIONS"}
+        ):
+            raise resolve("FormDataRoutingRedirect")(request)
+        raise error
+
+    def finalize_request(
+        self, rv: ft.ResponseReturnValue | HTTPException, from_error_handler: bool = False
+    ) -> Response:
+        """Turn a result into a response and run everything that wants to see it.
+
+        :param from_error_handler: log an error of that instead of raising it: there is no handler left to ask.
+        """
+        response = self.make_response(rv)
+        try:
+            response = self.process_response(response)
+            request_finished.send(self, _async_wrapper=self.ensure_sync, response=response)
+        except Exception:
+            if not from_error_handler:
+                raise
+            self.logger.exception("Request finalizing failed with an error while handling an error")
+        return response
+
+    def process_response(self, response: Response) -> Response:
+        """Run the after_request functions, innermost blueprint first, and save the session."""
+        context = _active_request_context()
+        for function in context._after_request_functions:
+            response = self.ensure_sync(function)(response)
+        for name in (*context.request.blueprints, None):
+            for function in reversed(self.after_request_funcs.get(name, ())):
+                response = self.ensure_sync(function)(response)
+        session = context._session
+        if session is not None and not self.session_interface.is_null_session(session):
+            self.session_interface.save_session(self, session, response)
+        return response
+
+    def make_default_options_response(self) -> Response:
+        """Return the answer to OPTIONS: the methods that the path takes."""
+        adapter = _active_request_context().url_adapter
+        response = self.response_class()
+        response.allow.update(adapter.allowed_methods())
+        return response
+
+    def make_response(self, rv: Any) -> Response:
+        """Turn what a view returned into a response.
+
+        A `str` or `bytes` is a body, a `dict` or `list` is JSON, an iterator of `str` or `bytes` is streamed, a response is
+        itself, and any other WSGI callable is called. A tuple adds `(body, status)`, `(body, headers)` or
+        `(body, status, headers)`.
+
+        :raises TypeError: for anything else, None above all.
+        """
+        status: Any = None
+        headers: Any = None
+        if isinstance(rv, tuple):
+            rv, status, headers = self._unpack_result(rv)
+        if rv is None:
+            endpoint = _active_request_context().request.endpoint
+            raise TypeError(
+                f"The view function for {endpoint!r} did not"
+                " return a valid response. The function either returned"
+                " None or ended without a return statement."
+            )
+        if not isinstance(rv, self.response_class):
+            if isinstance(rv, (str, bytes, bytearray, Iterator)):
+                # COMPAT: made in one go, so that a content type among the headers replaces the default one.
+                rv = self.response_class(rv, status=status, headers=headers)  # type: ignore[arg-type]
+                status = headers = None
+            else:
+                rv = self._convert_result(rv)
+        response: Response = rv
+        if status is not None:
+            if isinstance(status, (str, bytes, bytearray)):
+                response.status = status  # type: ignore[assignment]
+            else:
+                response.status_code = status
+        if headers:
+            response.headers.update(headers)
+        return response
+
+    @staticmethod
+    def _unpack_result(rv: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+        if len(rv) == 3:
+            return rv
+        if len(rv) == 2:
+            body, second = rv
+            is_headers = isinstance(second, (Headers, dict, tuple, list))
+            return (body, None, second) if is_headers else (body, second, None)
+        raise TypeError(
+            f"{_NOT_A_RESPONSE[:-9]}response tuple."
+            " The tuple must have the form (body, status, headers), (body, status), or (body, headers)."
+        )
+
+    def _convert_result(self, rv: Any) -> Response:
+        """Turn a result that is neither text nor a response of the app's class into one."""
+        if isinstance(rv, (dict, list)):
+            response: Response = self.json.response(rv)
+            return response
+        if not isinstance(rv, ResponseBase) and not callable(rv):
+            raise TypeError(f"{_NOT_A_RESPONSE} {_RETURN_TYPES} {type(rv).__name__}.")
+        try:
+            return self.response_class.force_type(rv, _active_request_context().environ)
+        except TypeError as error:
+            raise TypeError(f"{error}\n{_NOT_A_RESPONSE} {_RETURN_TYPES} {type(rv).__name__}.").with_traceback(
+                sys.exc_info()[2]
+            ) from None
+
+    # Errors ----------------------------------------------------------------------------------------------------------
+
+    def _find_error_handler(self, e: Exception, blueprints: list[str]) -> ft.ErrorHandlerCallable | None:
+        exc_class, code = self._get_exc_class_and_code(type(e))
+        return find_error_handler(self.error_handler_spec, exc_class, code, blueprints)
+
+    def trap_http_exception(self, e: Exception) -> bool:
+        """Tell whether an HTTP error is to be treated like any error: `TRAP_HTTP_EXCEPTIONS`, `TRAP_BAD_REQUEST_ERRORS`."""
+        if self.config["TRAP_HTTP_EXCEPTIONS"]:
+            return True
+        trap_bad_request = self.config["TRAP_BAD_REQUEST_ERRORS"]
+        # A missing form key hides a bug while one develops.
+        if trap_bad_request is None and self.debug and isinstance(e, BadRequestKeyError):
+            return True
+        return bool(trap_bad_request) and isinstance(e, BadRequest)
+
+    def should_ignore_error(self, error: BaseException | None) -> bool:
+        """Tell whether teardown functions shall not see *error*. By default they see all."""
+        return False
+
+    def handle_http_exception(self, e: HTTPException) -> HTTPException | ft.ResponseReturnValue:
+        """Return what the error handler for an HTTP error returns; without one the error itself, which is a response."""
+        # COMPAT: an error without a code is a response that was raised; routing exceptions are redirects.
+        if e.code is None or isinstance(e, RoutingException):
+            return e
+        handler = self._find_error_handler(e, _active_request_context().request.blueprints)
+        return e if handler is None else self.ensure_sync(handler)(e)
+
+    def handle_user_exception(self, e: Exception) -> HTTPException | ft.ResponseReturnValue:
+        """Return what the error handler for an error of a hook or a view returns; without one raise it again."""
+        if isinstance(e, BadRequestKeyError) and (self.debug or self.config["TRAP_BAD_REQUEST_ERRORS"]):
+            e.show_exception = True
+        if isinstance(e, HTTPException) and not self.trap_http_exception(e):
+            return self.handle_http_exception(e)
+        handler = self._find_error_handler(e, _active_request_context().request.blueprints)
+        if handler is None:
+            raise e
+        return self.ensure_sync(handler)(e)  # type: ignore[no-any-return]
+
+    def handle_exception(self, e: Exception) -> Response:
+        """Answer an error that nobody handled: log it, and return a 500.
+
+        In debug and testing mode, or with `PROPAGATE_EXCEPTIONS`, the error is raised again for the debugger or the test.
+        """
+        exc_info = sys.exc_info()
+        got_request_exception.send(self, _async_wrapper=self.ensure_sync, exception=e)
+        propagate = self.config["PROPAGATE_EXCEPTIONS"]
+        if propagate is None:
+            propagate = self.testing or self.debug
+        if propagate:
+            raise e
+        self.log_exception(exc_info)
+        result: Any = InternalServerError(original_exception=e)
+        handler = self._find_error_handler(result, _active_request_context().request.blueprints)
+        if handler is not None:
+            result = self.ensure_sync(handler)(result)
+        return self.finalize_request(result, from_error_handler=True)
+
+    def log_exception(
+        self, exc_info: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> None:
+        """Log an error that became a 500."""
+        request = _active_request_context().request
+        # SECURITY: the path is the client's; control characters in it could forge log lines.
+        path = request.path if request.path.isprintable() else ascii(request.path)[1:-1]
+        self.logger.error("Exception on %s [%s]", path, request.method, exc_info=exc_info)
+
+    # The end ---------------------------------------------------------------------------------------------------------
+
+    def do_teardown_request(self, exc: BaseException | Unset | None = UNSET) -> None:
+        """Run the teardown_request functions, last registered first, and send the signal."""
+        if isinstance(exc, Unset):
+            exc = sys.exc_info()[1]
+        context = _active_request_context()
+        for name in (*context.request.blueprints, None):
+            for function in reversed(self.teardown_request_funcs.get(name, ())):
+                self.ensure_sync(function)(exc)
+        request_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=exc)
+
+    def do_teardown_appcontext(self, exc: BaseException | Unset | None = UNSET) -> None:
+        """Run the teardown_appcontext functions, last registered first, and send the signal."""
+        if isinstance(exc, Unset):
+            exc = sys.exc_info()[1]
+        for function in reversed(self.teardown_appcontext_funcs):
+            self.ensure_sync(function)(exc)
+        appcontext_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=exc)
+
+    # For views -------------------------------------------------------------------------------------------------------
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return *func* itself, or for an async function a sync one that runs it on the process's long-lived loop."""
+        return self.async_to_sync(func) if iscoroutinefunction(func) else func
+
+    def async_to_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a sync function that runs async *func* and waits for its result."""
+        return as_sync(func)
+
+    def update_template_context(self, context: dict[str, Any]) -> None:
+        """Add what the context processors return to *context*; what is there already wins."""
+        request_context = current_context.get().request_context
+        names: tuple[str | None, ...] = (None,)
+        if request_context is not None:
+            names = (None, *reversed(request_context.request.blueprints))
+        given = context.copy()
+        for name in names:
+            for function in self.template_context_processors.get(name, ()):
+                context.update(self.ensure_sync(function)())
+        context.update(given)

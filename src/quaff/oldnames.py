@@ -1,0 +1,55 @@
+"""Names of the app that Flask removed, for old code: each works and warns once per place that uses it.
+
+The rows are in `_internal/deprecations.py`; `tests/test_oldnames.py` goes through all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._internal.deprecations import warn_old
+
+
+class _OldConfigAttribute:
+    """An attribute that stood for a config key."""
+
+    def __init__(self, name: str, key: str) -> None:
+        self._name, self._key = name, key
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        warn_old(f"app.{self._name}")
+        return instance.config[self._key]
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        warn_old(f"app.{self._name}")
+        instance.config[self._key] = value
+
+
+class OldAppNames:
+    """Mixed into the app class."""
+
+    session_cookie_name = _OldConfigAttribute("session_cookie_name", "SESSION_COOKIE_NAME")
+    send_file_max_age_default = _OldConfigAttribute("send_file_max_age_default", "SEND_FILE_MAX_AGE_DEFAULT")
+    use_x_sendfile = _OldConfigAttribute("use_x_sendfile", "USE_X_SENDFILE")
+    propagate_exceptions = _OldConfigAttribute("propagate_exceptions", "PROPAGATE_EXCEPTIONS")
+    templates_auto_reload = _OldConfigAttribute("templates_auto_reload", "TEMPLATES_AUTO_RELOAD")
+
+    @property
+    def env(self) -> str:
+        """What the config key `ENV` says: by default `development` in debug mode, else `production`."""
+        warn_old("app.env")
+        config: Any = getattr(self, "config")  # noqa: B009 - an attribute of the class this is mixed into
+        return str(config.get("ENV") or ("development" if config["DEBUG"] else "production"))
+
+    @env.setter
+    def env(self, value: str) -> None:
+        warn_old("app.env")
+        getattr(self, "config")["ENV"] = value  # noqa: B009
+
+    @property
+    def got_first_request(self) -> bool:
+        """Whether the app has begun to serve."""
+        warn_old("app.got_first_request")
+        return bool(getattr(self, "_got_first_request"))  # noqa: B009

@@ -1,0 +1,82 @@
+"""Assembles the lines of the phases into one function per route and method.
+
+The frame around the phases is that of `reference.py`: an error of a hook or the view goes to `handle_user_exception`, an
+error after that to `handle_exception`, and the request is ended whatever happens. Read first: `docs/design.md`, which
+shows a generated function, and `tests/pipeline/test_compile.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .._internal.codegen import build_function
+from ..ctx import RequestContext
+from ..globals import NO_CONTEXT, current_context
+from .ending import end_request
+from .phases import Phase
+from .plan import Plan
+from .steps import STEPS, Scope
+
+Handler = Callable[..., Any]
+
+
+def _names(plan: Plan, ask_the_map: Handler) -> dict[str, Any]:
+    return {
+        "BaseException": BaseException,
+        "Exception": Exception,
+        "NO_CONTEXT": NO_CONTEXT,
+        "RequestContext": RequestContext,
+        "app": plan.app,
+        "ask_the_map": ask_the_map,
+        "end_request": end_request,
+        "ensure_sync": plan.app.ensure_sync,
+        "get_bound": current_context.get,
+        "int": int,
+        "new": object.__new__,
+        "reset_bound": current_context.reset,
+        "set_bound": current_context.set,
+    }
+
+
+def source_of(plan: Plan, scope: Scope) -> str:
+    """Return the source of the handler for *plan*, and put the names that it uses into *scope*."""
+
+    def phase(which: Phase, depth: int) -> list[str]:
+        return ["    " * depth + line for line in STEPS[which](plan, scope)]
+
+    lines = ["def handle(environ, start_response, captured):"]
+    lines += phase(Phase.BIND, 1)
+    lines += ["    error = None", "    try:", "        try:"]
+    lines += phase(Phase.OPEN, 3)
+    lines += ["            try:"]
+    lines += phase(Phase.START, 4) + phase(Phase.BEFORE, 4) + phase(Phase.VIEW, 4)
+    lines += [
+        "            except Exception as exception:",
+        "                rv = app.handle_user_exception(exception)",
+    ]
+    lines += phase(Phase.RESULT, 3) + phase(Phase.AFTER, 3) + phase(Phase.SESSION, 3) + phase(Phase.FINISHED, 3)
+    lines += [
+        "        except Exception as exception:",
+        "            error = exception",
+        "            response = app.handle_exception(exception)",
+        "        except BaseException as exception:",
+        "            error = exception",
+        "            raise",
+    ]
+    lines += phase(Phase.SEND, 2)
+    lines += ["    finally:"]
+    lines += phase(Phase.END, 2)
+    # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
+    lines += ["        error = None"]
+    return "\n".join(lines) + "\n"
+
+
+def compile_handler(plan: Plan, ask_the_map: Handler) -> Handler:
+    """Return the function that serves the requests of *plan*'s route and method.
+
+    :param ask_the_map: serves the request in the reference pipeline, when a converter refuses a value.
+    """
+    scope = Scope(_names(plan, ask_the_map))
+    source = source_of(plan, scope)
+    return build_function("pipeline", "handle", source, scope.names)

@@ -1,0 +1,158 @@
+"""What one route needs: everything that can be decided before a request comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .. import signals
+from ..helpers import _split_blueprint_path
+from ..json.provider import DefaultJSONProvider
+from ..routing.router import Route
+from ..wrappers import Request, Response
+
+_TEARDOWN_METHODS = ("do_teardown_request", "do_teardown_appcontext", "should_ignore_error")
+_TEARDOWN_SIGNALS = (signals.request_tearing_down, signals.appcontext_tearing_down, signals.appcontext_popped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The decisions for one route and method."""
+
+    app: Any
+    """The app."""
+
+    route: Route | None
+    """The route, or None for the plan of requests that match no route."""
+
+    method: str
+    """The request method."""
+
+    view: Callable[..., Any] | None
+    """The view, made synchronous; None to answer with a routing error."""
+
+    preprocessors: tuple[Callable[..., Any], ...]
+    """URL value preprocessors in their order."""
+
+    before: tuple[Callable[..., Any], ...]
+    """before_request functions in their order."""
+
+    after: tuple[Callable[..., Any], ...]
+    """after_request functions in their order."""
+
+    first_request: bool
+    """Whether functions for the first request are still to be run."""
+
+    eager_request: bool
+    """Whether the request object is made at once: a class of the user's own may do something when it is made."""
+
+    eager_session: bool
+    """Whether the session interface is asked at the start and told at the end, whatever happens to the session."""
+
+    refreshes_session: bool
+    """Whether a permanent session gets a new cookie on each request."""
+
+    plain_responses: bool
+    """Whether nothing of how results become responses is overridden."""
+
+    plain_json: bool
+    """Whether dicts and lists are turned into JSON by Quaff's provider."""
+
+    tears_down: bool
+    """Whether anything has to be called when the request is over."""
+
+    signals_pushed: bool
+    """Whether somebody listens to `appcontext_pushed`."""
+
+    signals_started: bool
+    """Whether somebody listens to `request_started`."""
+
+    signals_finished: bool
+    """Whether somebody listens to `request_finished`."""
+
+    @property
+    def wants_response(self) -> bool:
+        """Whether each request needs a response object."""
+        return bool(self.after) or self.signals_finished or self.eager_session or not self.plain_responses
+
+    @property
+    def may_see_arguments(self) -> bool:
+        """Whether something runs before the view that could change its arguments."""
+        return bool(self.preprocessors or self.before or self.signals_started or self.first_request) or (
+            self.eager_request or self.eager_session or self.signals_pushed
+        )
+
+
+def _is_plain_response(app: Any) -> bool:
+    cls = app.response_class
+    return (
+        not app.overrides("make_response")
+        and isinstance(cls, type)
+        and issubclass(cls, Response)
+        and cls.__init__ is Response.__init__
+        and cls.__new__ is Response.__new__
+        and cls.set_data is Response.set_data
+        and cls.default_mimetype == "text/html"
+        and cls.default_status == 200
+    )
+
+
+def _is_plain_json(app: Any) -> bool:
+    provider = app.json
+    return (
+        isinstance(provider, DefaultJSONProvider)
+        and type(provider).response is DefaultJSONProvider.response
+        and "response" not in provider.__dict__
+    )
+
+
+def _view_that_is_missing(endpoint: str) -> Callable[..., Any]:
+    def view(**values: Any) -> Any:
+        # COMPAT: what looking the view up raises in Flask, where the request's error handlers see it.
+        raise KeyError(endpoint)
+
+    return view
+
+
+def make_plan(app: Any, route: Route | None, method: str) -> Plan:
+    """Look everything up that a request of *route* would look up in Flask."""
+    endpoint = "" if route is None else route.endpoint
+    blueprints = _split_blueprint_path(endpoint.rpartition(".")[0]) if "." in endpoint else []
+    outer_first = (None, *reversed(blueprints))
+    inner_first = (*blueprints, None)
+    sync = app.ensure_sync
+
+    def functions(registry: Any, names: Any, *, backwards: bool = False) -> tuple[Callable[..., Any], ...]:
+        found = [registry[name][::-1] if backwards else registry[name] for name in names if name in registry]
+        return tuple(sync(function) for group in found for function in group)
+
+    view = None
+    if route is not None and not (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
+        view = sync(app.view_functions.get(endpoint) or _view_that_is_missing(endpoint))
+    tears_down = (
+        any(app.teardown_request_funcs.get(name) for name in inner_first)
+        or bool(app.teardown_appcontext_funcs)
+        or any(signal.receivers for signal in _TEARDOWN_SIGNALS)
+        or app.overrides(*_TEARDOWN_METHODS)
+    )
+    lazy_session = app.opens_session_lazily()
+    return Plan(
+        app=app,
+        route=route,
+        method=method,
+        view=view,
+        preprocessors=functions(app.url_value_preprocessors, outer_first),
+        before=functions(app.before_request_funcs, outer_first),
+        after=functions(app.after_request_funcs, inner_first, backwards=True),
+        first_request=app.has_first_request_functions(),
+        eager_request=app.request_class.__init__ is not Request.__init__,
+        eager_session=not lazy_session,
+        refreshes_session=lazy_session and bool(app.secret_key) and app.config["SESSION_REFRESH_EACH_REQUEST"],
+        plain_responses=_is_plain_response(app),
+        plain_json=_is_plain_json(app),
+        tears_down=tears_down,
+        signals_pushed=bool(signals.appcontext_pushed.receivers),
+        signals_started=bool(signals.request_started.receivers),
+        signals_finished=bool(signals.request_finished.receivers),
+    )

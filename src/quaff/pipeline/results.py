@@ -1,0 +1,81 @@
+"""Turning what views return into responses, and responses into what the server gets."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from werkzeug.exceptions import HTTPException
+
+from ..headers import Headers
+from ..wrappers import Response
+
+HTML: Final = ("Content-Type", "text/html; charset=utf-8")
+JSON: Final = ("Content-Type", "application/json")
+
+
+class Answer:
+    """A finished error response: status line, headers and body are worked out once.
+
+    :param exception: the HTTP error that it answers.
+    """
+
+    __slots__ = ("body", "code", "headers", "status")
+
+    def __init__(self, exception: HTTPException) -> None:
+        response = exception.get_response()
+        self.code: int = response.status_code
+        self.status: str = response.status
+        self.body: bytes = response.get_data()
+        self.headers: list[tuple[str, str]] = list(response.headers)
+
+    def response(self, cls: type[Response]) -> Response:
+        """Return a response object of its own for one request."""
+        response = cls.of_body(self.body, "")
+        response.headers = Headers.wrap(list(self.headers))
+        response._status, response._status_code = self.status, self.code
+        return response
+
+
+def make_plain_response(app: Any, result: Any) -> Any:
+    """Return `app.make_response(result)`, in the short way for the usual results.
+
+    Only for apps whose response class and `make_response` are not overridden (`Plan.plain_responses`).
+    """
+    kind = type(result)
+    cls = app.response_class
+    if kind is cls:
+        return result
+    if kind is str:
+        return cls.of_body(result.encode(), HTML[1])
+    if kind is Answer:
+        return result.response(cls)
+    if kind is bytes:
+        return cls.of_body(result, HTML[1])
+    return app.make_response(result)
+
+
+def run_after_functions(context: Any, response: Any) -> Any:
+    """Call what `after_this_request` registered; a function may register more."""
+    sync = context.app.ensure_sync
+    for function in context.after_functions:
+        response = sync(function)(response)
+    return response
+
+
+def save_session(context: Any, response: Any) -> None:
+    """Let the session interface save the session, unless it is a null session."""
+    app = context.app
+    interface = app.session_interface
+    session = context.opened_session
+    if not interface.is_null_session(session):
+        interface.save_session(app, session, response)
+
+
+def opens_session_to_refresh(context: Any) -> bool:
+    """Open the session if its cookie has to be sent again although nobody asked for the session; tell whether it did."""
+    app = context.app
+    interface = app.session_interface
+    cookie = context.request.find_cookie(interface.get_cookie_name(app))
+    if not cookie or not interface.may_be_permanent(cookie):
+        return False
+    return bool(context.open_session().permanent)

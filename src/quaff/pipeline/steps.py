@@ -1,0 +1,315 @@
+"""The lines of each phase.
+
+A step is a function that takes the plan and a `Scope` and returns source lines for its phase, without indentation; names
+that the lines use go into the scope. A step that has nothing to do for a plan returns no lines. Lines may use:
+
+    environ, start_response, captured       the handler's arguments
+    context                                 the request context
+    rv                                      what a before hook or the view returned
+    response                                the response object, None while there is none
+    body, headers, status                   what is sent when there is no response object
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable
+from typing import Any
+
+from .. import signals
+from .phases import Phase
+from .plan import Plan
+from .results import (
+    HTML,
+    JSON,
+    Answer,
+    make_plain_response,
+    opens_session_to_refresh,
+    run_after_functions,
+    save_session,
+)
+
+Step = Callable[[Plan, "Scope"], list[str]]
+
+
+class Scope:
+    """The names that generated lines refer to."""
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+
+    def add(self, name: str, value: Any) -> str:
+        """Make *value* known as *name* and return the name."""
+        self.names[name] = value
+        return name
+
+    def add_all(self, prefix: str, values: tuple[Any, ...]) -> list[str]:
+        """Make values known as `prefix_0`, `prefix_1`, ... and return the names."""
+        return [self.add(f"{prefix}_{index}", value) for index, value in enumerate(values)]
+
+
+def bind_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Make the context and bind it. The context is filled here: calling its `__init__` would cost as much again."""
+    lines = ["context = new(RequestContext)", "context.app = app", "context.environ = environ"]
+    if plan.route is not None:
+        scope.add("route", plan.route)
+        lines += ["context.route = route"]
+        if plan.route.names:
+            lines += ["context.captured = captured"]
+        if _converts_itself(plan):
+            lines = [*_conversion_lines(plan, scope), *lines, "context.values = values"]
+    else:
+        lines += ["context.routing_failure = captured"]
+    return [
+        *lines,
+        "bound = get_bound()",
+        "if bound is not NO_CONTEXT:",
+        "    context.inherit(bound)",
+        "token = set_bound(context)",
+    ]
+
+
+def _converts_itself(plan: Plan) -> bool:
+    """Whether the values are converted once, up front: a converter of the user's own may be slow, or refuse."""
+    route = plan.route
+    return route is not None and any(
+        route.conversion(index) is None or keyword.iskeyword(name) for index, name in enumerate(route.names)
+    )
+
+
+def _conversion_lines(plan: Plan, scope: Scope) -> list[str]:
+    scope.add("ValueError", ValueError)
+    return [
+        "try:",
+        "    values = route.convert(*captured)",
+        "except ValueError:",
+        "    return ask_the_map(environ, start_response)",
+    ]
+
+
+def open_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Signal that the app context is there, and let an interface of the user's own open the session."""
+    lines = []
+    if plan.signals_pushed:
+        scope.add("appcontext_pushed", signals.appcontext_pushed)
+        lines += ["if context.owns_app_context:", "    appcontext_pushed.send(app, _async_wrapper=ensure_sync)"]
+    if plan.eager_request:
+        lines.append("context.request")
+    if plan.eager_session:
+        lines.append("context.open_session()")
+    return lines
+
+
+def start_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Run what comes before all hooks."""
+    lines = []
+    if plan.first_request:
+        lines.append("app.run_first_request_functions()")
+    if plan.signals_started:
+        scope.add("request_started", signals.request_started)
+        lines.append("request_started.send(app, _async_wrapper=ensure_sync)")
+    if plan.preprocessors:
+        lines.append("request = context.request")
+        names = scope.add_all("preprocess", plan.preprocessors)
+        lines += [f"{name}(request.endpoint, request.view_args)" for name in names]
+    return lines
+
+
+def before_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Run the before_request functions until one answers."""
+    names = scope.add_all("before", plan.before)
+    lines = [f"rv = {names[0]}()"] if names else []
+    for name in names[1:]:
+        lines += ["if rv is None:", f"    rv = {name}()"]
+    return lines
+
+
+def view_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Call the view, or give the answer for a request without a route."""
+    lines = _view_call(plan, scope)
+    if plan.before:
+        return ["if rv is None:", *(f"    {line}" for line in lines)]
+    return lines
+
+
+def _view_call(plan: Plan, scope: Scope) -> list[str]:
+    route = plan.route
+    if plan.app.overrides("dispatch_request"):
+        return ["rv = app.dispatch_request()"]
+    if route is None:
+        # What `handle_user_exception` would return, found out when the answer was made.
+        return ["rv = captured.outcome(context)"]
+    if plan.view is None:
+        return ["rv = app.make_default_options_response()"]
+    scope.add("view", plan.view)
+    if _converts_itself(plan):
+        arguments = "**values"
+    else:
+        pairs = [f"{name}={expression}" for name, expression in _argument_expressions(plan, scope)]
+        arguments = ", ".join(pairs)
+    if plan.may_see_arguments and (route.names or route.defaults):
+        return [
+            "if context.made_request is None:",
+            f"    rv = view({arguments})",
+            "else:",
+            "    rv = view(**context.made_request.view_args)",
+        ]
+    return [f"rv = view({arguments})"]
+
+
+def _argument_expressions(plan: Plan, scope: Scope) -> list[tuple[str, str]]:
+    route = plan.route
+    if route is None:
+        return []
+    found = {}
+    for index, name in enumerate(route.names):
+        expression = route.conversion(index)
+        if expression is not None:
+            found[name] = expression.format(text=f"captured[{index}]")
+    for index, (name, value) in enumerate(route.defaults.items()):
+        found[name] = scope.add(f"default_{index}", value)
+    return list(found.items())
+
+
+def result_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Turn the result into bytes when nobody wants a response object, else into a response."""
+    scope.add("type", type)
+    lines = ["response = None"]
+    if not plan.wants_response:
+        lines += _direct_lines(plan, scope)
+        lines.append("if body is None:")
+    else:
+        lines.append("if True:")
+    if plan.plain_responses:
+        scope.add("make_plain_response", make_plain_response)
+        made = "make_plain_response(app, rv)"
+        lines.append(f"    response = {made}")
+    else:
+        lines.append("    response = app.make_response(rv)")
+    return lines
+
+
+def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
+    scope.add("len", len)
+    scope.add("str", str)
+    scope.add("HTML", HTML)
+    # PERF: attributes of the context's class answer both tests; only a request that used them has its own.
+    guard = "context.after_functions is None and context.opened_session is None"
+    if plan.refreshes_session:
+        scope.add("opens_session_to_refresh", opens_session_to_refresh)
+        guard += " and not ('HTTP_COOKIE' in environ and opens_session_to_refresh(context))"
+    lines = ["body = None", f"if {guard}:", "    kind = type(rv)"]
+    if plan.route is None:
+        scope.add("Answer", Answer)
+        lines += [
+            "    if kind is Answer:",
+            "        body = rv.body",
+            "        headers = list(rv.headers)",
+            "        status = rv.status",
+            "    elif kind is str:",
+        ]
+        scope.add("list", list)
+    else:
+        lines.append("    if kind is str:")
+    lines += [
+        "        body = rv.encode()",
+        "        headers = [HTML, ('Content-Length', str(len(body)))]",
+        "        status = '200 OK'",
+    ]
+    if plan.plain_json:
+        scope.add("dict", dict)
+        scope.add("list", list)
+        scope.add("JSON", JSON)
+        scope.add("provider", plan.app.json)
+        lines += [
+            "    elif (kind is dict or kind is list) and provider.mimetype == 'application/json':",
+            "        body = provider.response_body(rv)",
+            "        headers = [JSON, ('Content-Length', str(len(body)))]",
+            "        status = '200 OK'",
+        ]
+    scope.add("bytes", bytes)
+    lines += [
+        "    elif kind is bytes:",
+        "        body = rv",
+        "        headers = [HTML, ('Content-Length', str(len(body)))]",
+        "        status = '200 OK'",
+    ]
+    return lines
+
+
+def after_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Run the after_request functions; these lines stand inside the branch that has a response."""
+    scope.add("run_after_functions", run_after_functions)
+    lines = [
+        "    if context.after_functions is not None:",
+        "        response = run_after_functions(context, response)",
+    ]
+    lines += [f"    response = {name}(response)" for name in scope.add_all("after", plan.after)]
+    return lines
+
+
+def session_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Save the session if it was opened."""
+    scope.add("save_session", save_session)
+    opened = "context.opened_session is not None"
+    if plan.wants_response and plan.refreshes_session:
+        # Without the direct way nobody has looked yet.
+        scope.add("opens_session_to_refresh", opens_session_to_refresh)
+        opened = f"({opened} or 'HTTP_COOKIE' in environ and opens_session_to_refresh(context))"
+    return [f"    if {opened}:", "        save_session(context, response)"]
+
+
+def finished_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Signal that the response is complete."""
+    if not plan.signals_finished:
+        return []
+    scope.add("request_finished", signals.request_finished)
+    return ["    request_finished.send(app, _async_wrapper=ensure_sync, response=response)"]
+
+
+def send_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Hand status, headers and body to the server."""
+    if plan.wants_response:
+        return ["return response(environ, start_response)"]
+    # PERF: Granian sends a list of one bytes object without iterating; any other iterable costs a fifth.
+    # RFC: 9110 section 9.3.2: HEAD has the headers of GET and no content.
+    body = "[]" if plan.method == "HEAD" else "[body]"
+    if plan.route is None:
+        body = "[] if environ['REQUEST_METHOD'] == 'HEAD' else [body]"
+    return [
+        "if response is not None:",
+        "    return response(environ, start_response)",
+        "start_response(status, headers)",
+        f"return {body}",
+    ]
+
+
+def end_lines(plan: Plan, scope: Scope) -> list[str]:
+    """Unbind the context, after the teardown functions if there are any."""
+    if plan.tears_down:
+        return ["end_request(context, token, error)"]
+    return [
+        "if get_bound() is not context or 'werkzeug.debug.preserve_context' in environ:",
+        "    end_request(context, token, error)",
+        "else:",
+        "    reset_bound(token)",
+        "    if context.made_request is not None:",
+        "        context.made_request.close()",
+        "        environ['werkzeug.request'] = None",
+    ]
+
+
+STEPS: dict[Phase, Step] = {
+    Phase.BIND: bind_lines,
+    Phase.OPEN: open_lines,
+    Phase.START: start_lines,
+    Phase.BEFORE: before_lines,
+    Phase.VIEW: view_lines,
+    Phase.RESULT: result_lines,
+    Phase.AFTER: after_lines,
+    Phase.SESSION: session_lines,
+    Phase.FINISHED: finished_lines,
+    Phase.SEND: send_lines,
+    Phase.END: end_lines,
+}
+"""What writes the lines of each phase."""

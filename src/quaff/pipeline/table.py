@@ -1,0 +1,192 @@
+"""The compiled routes of an app at one revision.
+
+`Dispatch.wsgi_app` looks a static path up here itself and leaves everything else to `serve`. When the app's revision has
+moved on, a new table is made; it takes the router along if the URL map did not change, so that a hook that is registered
+late costs the compilation of the routes that are used, and not the router of all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
+
+from ..errorhandlers import find_error_handler
+from ..hosts import judge_forwarded, judge_host
+from ..routing.matcher import ASK_THE_MAP
+from ..routing.patterns import Leaf
+from ..routing.router import Route, Router
+from . import reference
+from .compile import Handler, compile_handler
+from .plan import Plan, make_plan
+from .results import Answer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_KNOWN_HOSTS: Final = 1_000
+"""How many host names are remembered as fine. SECURITY: bounded, for clients choose them."""
+
+_CHURN: Final = (20, 1.0)
+"""So many tables in so many seconds mean that the app changes its hooks while it serves: it is not compiled then."""
+
+_INLINED: Final = (
+    "app_context",
+    "async_to_sync",
+    "create_url_adapter",
+    "ensure_sync",
+    "finalize_request",
+    "full_dispatch_request",
+    "preprocess_request",
+    "process_response",
+    "request_context",
+)
+"""Methods whose work the compiled pipeline does itself. An app that overrides one runs in the reference pipeline."""
+
+_ERROR_METHODS: Final = (
+    "_find_error_handler",
+    "dispatch_request",
+    "handle_http_exception",
+    "handle_user_exception",
+    "raise_routing_exception",
+    "trap_http_exception",
+)
+
+
+class RoutingFailure:
+    """Why no route serves a request, and the finished answer if no handler of the user's has a say.
+
+    :param make_exception: makes the exception anew for each request that needs it; a raised exception keeps its traceback.
+    """
+
+    __slots__ = ("answer", "make_exception")
+
+    def __init__(self, make_exception: Callable[[], HTTPException], *, plain: bool) -> None:
+        self.make_exception = make_exception
+        self.answer = Answer(make_exception()) if plain else None
+
+    def outcome(self, context: Any) -> Answer:
+        """Return the finished answer, or raise the error where Flask would."""
+        if self.answer is None:
+            context.app.raise_routing_exception(context.request)
+        return self.answer  # type: ignore[return-value]
+
+
+class CompiledTable:
+    """Serves the requests of *app* as it was when the table was made."""
+
+    def __init__(self, app: Any, previous: CompiledTable | None = None) -> None:
+        # The revisions first: what changes while the table is made makes it stale at once.
+        self.revision: int = app._revision.value
+        url_map = app.url_map
+        map_revision = getattr(url_map, "revision", None)
+        self._routing_revision: int = -1 if map_revision is None else map_revision.value
+        self._app = app
+        self._made_at: deque[float] = deque(maxlen=_CHURN[0]) if previous is None else previous._made_at
+        self.compiled = bool(
+            app.compiled
+            and map_revision is not None
+            and not app.subdomain_matching
+            and not app.overrides(*_INLINED)
+            and not self._is_churning()
+        )
+        self.hosts: set[str | None] = set()
+        self._router: Router | None = None
+        self.static: dict[str, dict[str, Handler]] = {}
+        if self.compiled:
+            self._router = self._take_router(previous) or Router(url_map, self._make_handler)
+            self.static = self._router.static
+        self._plain_errors: bool | None = None
+        self._failures: dict[Any, RoutingFailure] = {}
+        self._serve_failure: Handler | None = None
+
+    def _take_router(self, previous: CompiledTable | None) -> Router | None:
+        if previous is None or previous._router is None or previous._routing_revision != self._routing_revision:
+            return None
+        router = previous._router
+        router._make_handler = self._make_handler
+        router.forget_handlers()
+        return router
+
+    def _is_churning(self) -> bool:
+        now = time.monotonic()
+        self._made_at.append(now)
+        return len(self._made_at) == _CHURN[0] and now - self._made_at[0] < _CHURN[1]
+
+    def _make_handler(self, route: Route, method: str) -> Handler:
+        return compile_handler(make_plan(self._app, route, method), self.ask_the_map)
+
+    def plan_of(self, route: Route | None, method: str) -> Plan:
+        """Return what is decided for a route and method; for those who want to look."""
+        return make_plan(self._app, route, method)
+
+    def is_host_fine(self, environ: WSGIEnvironment) -> bool:
+        """Check the host, and what a proxy middleware wrote into the environ; remember good hosts."""
+        if refuse_host(environ) is not None or not self._app.trusts_host(environ):
+            return False
+        if len(self.hosts) >= _KNOWN_HOSTS:
+            self.hosts.clear()
+        self.hosts.add(environ.get("HTTP_HOST"))
+        return True
+
+    def ask_the_map(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request in the reference pipeline."""
+        return reference.serve(self._app, environ, start_response)
+
+    def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request whose path is not a static one that takes its method."""
+        router = self._router
+        if router is None:
+            return self.ask_the_map(environ, start_response)
+        path: str = environ.get("PATH_INFO", "")
+        if not path.isascii():
+            path = path.encode("latin1").decode(errors="replace")
+        found = ASK_THE_MAP if "\0" in path else router.find(path, environ["REQUEST_METHOD"].upper())
+        if type(found) is tuple:
+            handler, captured = found
+            return handler(environ, start_response, captured)  # type: ignore[no-any-return]
+        if found is ASK_THE_MAP:
+            return self.ask_the_map(environ, start_response)
+        serve_failure = self._serve_failure
+        if serve_failure is None:
+            serve_failure = self._serve_failure = compile_handler(make_plan(self._app, None, "*"), self.ask_the_map)
+        return serve_failure(environ, start_response, self._failure(found))  # type: ignore[no-any-return]
+
+    def _failure(self, leaves: list[Leaf]) -> RoutingFailure:
+        """Return the 404, or the 405 with the methods that the path does take."""
+        methods = frozenset().union(*(leaf.methods() for leaf in leaves)) if leaves else frozenset()
+        failure = self._failures.get(methods)
+        if failure is None:
+            failure = self._failures[methods] = self._make_failure(sorted(methods))
+        return failure
+
+    def _make_failure(self, methods: list[str]) -> RoutingFailure:
+        def make_exception() -> HTTPException:
+            return MethodNotAllowed(valid_methods=methods) if methods else NotFound()
+
+        return RoutingFailure(make_exception, plain=self._answers_plainly(make_exception()))
+
+    def _answers_plainly(self, error: HTTPException) -> bool:
+        """Whether nothing of the user's can change how this routing error is answered."""
+        app = self._app
+        return (
+            not app.overrides(*_ERROR_METHODS)
+            and make_plan(app, None, "*").plain_responses
+            and not app.trap_http_exception(error)
+            and find_error_handler(app.error_handler_spec, type(error), error.code, ()) is None
+        )
+
+
+def refuse_host(environ: WSGIEnvironment) -> BadRequest | None:
+    """Return the error for a host, or for a proxy's word, that is not well-formed."""
+    host = environ.get("HTTP_HOST")
+    # RFC: 9112 section 3.2: only HTTP/1.0 may leave the host out; Granian then passes an empty one.
+    if not host and environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        host = None
+    reason = None if host is None else judge_host(host)
+    if reason is None and "werkzeug.proxy_fix.orig" in environ:
+        reason = judge_forwarded(environ)
+    return None if reason is None else BadRequest(f"The request's host is not valid: {reason}.")

@@ -1,0 +1,266 @@
+"""The development server: what `app.run()` and `quaff run` start.
+
+It serves the very object that it is given, from this process: a script that calls `app.run()` is not imported a second
+time, except by the reloader. Ctrl-C ends it at once; a request that is still running then gets a moment, no more.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import difflib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from .banner import say_no_console, say_what, say_where
+from .errors import ServerError
+from .fallback import needs_werkzeug, replaced_run_simple, run_werkzeug
+from .machine import default_threads
+from .reloader import is_child, run_with_reloader
+from .settings import Address, ServeSettings, is_loopback
+from .sockets import listen
+from .worker import RunningWorker, start_worker
+from .wsgi import WSGIApp, build_runner
+
+GRACE: Final = 0.4
+"""Seconds that running requests get when the server is stopped by hand."""
+
+
+def run_development(app: WSGIApp, host: str, port: int, *, banner: bool = True, **options: Any) -> None:
+    """Serve *app* for development until Ctrl-C.
+
+    :param host: name or address to listen on. `unix://path` and everything else that only Werkzeug's server knows goes
+        there (`fallback.py`).
+    :param port: 0 picks a free one, which the banner names.
+    :param banner: whether to say which app is served and whether debug mode is on.
+    :param options: those of `werkzeug.serving.run_simple` (`use_reloader`, `use_debugger`, `threaded`, `ssl_context`,
+        `extra_files`, `exclude_patterns`, ...), and Quaff's own: `threads`, how many requests run at once, and
+        `access_log`, False for no line per request.
+    :raises TypeError: for an option that neither knows.
+    :raises SystemExit: with code 1 and one message when the address cannot be listened on.
+    """
+    if banner:
+        say_what(getattr(app, "debug", None), getattr(app, "name", None))
+    replaced = replaced_run_simple()
+    if replaced is not None:
+        replaced(host, port, app, **options)
+        return
+    check_options(options)
+    if reason := needs_werkzeug(host, options):
+        run_werkzeug(app, host, port, options, reason)
+        return
+    try:
+        _run_granian(app, host, port, options)
+    except ServerError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+OWN_OPTIONS: Final = frozenset({"access_log", "threads"})
+"""Options of the development server that Werkzeug's does not have."""
+
+
+def check_options(options: dict[str, Any]) -> None:
+    """Refuse options that no server knows.
+
+    :raises TypeError: with the nearest name that one knows.
+    """
+    known = OWN_OPTIONS | WERKZEUG_OPTIONS
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            guess = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(sorted(known))}."
+            raise TypeError(f"run() has no option {name!r}.{guess}")
+
+
+WERKZEUG_OPTIONS: Final = frozenset(
+    {
+        "exclude_patterns",
+        "extra_files",
+        "passthrough_errors",
+        "processes",
+        "reloader_interval",
+        "reloader_type",
+        "request_handler",
+        "ssl_context",
+        "static_files",
+        "threaded",
+        "use_debugger",
+        "use_evalex",
+        "use_reloader",
+    }
+)
+"""Options of `werkzeug.serving.run_simple`; a test compares them with its signature."""
+
+
+def _run_granian(app: WSGIApp, host: str, port: int, options: dict[str, Any]) -> None:
+    settings = development_settings(host, port, options)
+    listener = _inherited_listener() or listen(
+        settings.bind,
+        backlog=settings.backlog,
+        hint=f"For example: app.run(port={port + 1}), or quaff run --port {port + 1}.",
+    )
+    with listener:
+        os.environ["WERKZEUG_SERVER_FD"] = str(listener.fileno())
+        if not is_child():
+            say_where("https" if settings.uses_tls else "http", host, listener.getsockname()[1])
+        serve = _Serving(app, host, listener, settings, options)
+        if options.get("use_reloader"):
+            listener.set_inheritable(True)
+            serve.under_reloader()
+        else:
+            serve.in_this_thread()
+
+
+def development_settings(host: str, port: int, options: dict[str, Any]) -> ServeSettings:
+    """Return the settings of the worker for *options*.
+
+    :raises ServerError: when the port or a file of `ssl_context` is not usable.
+    """
+    certificate, key = options.get("ssl_context") or (None, None)
+    return ServeSettings(
+        bind=Address(host, port),
+        workers=1,
+        threads=options.get("threads") or default_threads(),
+        header_timeout=60,
+        certificate=Path(certificate) if certificate else None,
+        key=Path(key) if key else None,
+    )
+
+
+def _inherited_listener() -> socket.socket | None:
+    """Return the socket that the reloader's parent listens on, in its child."""
+    if not is_child():
+        return None
+    # The parent keeps it open while the child restarts: connections wait instead of being refused.
+    with contextlib.suppress(KeyError, ValueError, OSError):
+        return socket.socket(fileno=os.dup(int(os.environ["WERKZEUG_SERVER_FD"])))
+    return None
+
+
+class _Serving:
+    """One run of the development server."""
+
+    def __init__(
+        self, app: WSGIApp, host: str, listener: socket.socket, settings: ServeSettings, options: dict[str, Any]
+    ) -> None:
+        self._app = app
+        self._host = host
+        self._listener = listener
+        self._settings = settings
+        self._options = options
+        self._worker: RunningWorker | None = None
+
+    def start(self) -> RunningWorker:
+        """Start serving, in threads of Granian's."""
+        from .access import development_log
+
+        app = self._app
+        if self._options.get("use_debugger"):
+            app = debugged(app, self._host, evalex=self._options.get("use_evalex", True))
+        log = development_log() if self._options.get("access_log", True) else None
+        self._worker = start_worker(build_runner(app, log=log), self._listener, self._settings)
+        return self._worker
+
+    def in_this_thread(self) -> None:
+        """Serve until Ctrl-C or SIGTERM."""
+        with _stop_signals():
+            worker = self.start()
+            try:
+                worker.wait()
+            except KeyboardInterrupt:
+                pass
+            finally:
+                self._finish()
+
+    def under_reloader(self) -> None:
+        """Serve in a child process that starts again when a file changes."""
+        options = {
+            "extra_files": self._options.get("extra_files"),
+            "exclude_patterns": self._options.get("exclude_patterns"),
+            "interval": self._options.get("reloader_interval", 1),
+        }
+        code: object = None
+        try:
+            run_with_reloader(self.start, self._options.get("reloader_type", "auto"), **options)
+        except SystemExit as stop:
+            code = stop.code
+            raise
+        finally:
+            self._finish(code if isinstance(code, int) else 0)
+
+    def _finish(self, code: int = 0) -> None:
+        worker = self._worker
+        if worker is None:
+            return
+        with contextlib.suppress(KeyboardInterrupt):
+            worker.stop(GRACE)
+        if not worker.drained:
+            atexit.register(_leave_without_waiting, worker, code)
+
+
+def _leave_without_waiting(worker: RunningWorker, code: int) -> None:
+    """End the process although a request is still running in one of Granian's threads.
+
+    The interpreter ends such threads by unwinding them, and Rust code answers that with an abort and a message.
+    """
+    if worker.drained:
+        return
+    atexit.unregister(_leave_without_waiting)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[None]:
+    """Let SIGTERM end the process as cleanly as Ctrl-C, and Ctrl-C work in a process started in the background.
+
+    A handler that the program set itself stays. Outside the main thread nothing can be set, and nothing is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = {
+        signal.SIGTERM: (signal.SIG_DFL, _exit_quietly),
+        signal.SIGINT: (signal.SIG_IGN, signal.default_int_handler),
+    }
+    previous = {}
+    for number, (when, handler) in wanted.items():
+        if signal.getsignal(number) == when:
+            previous[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, former in previous.items():
+            signal.signal(number, former)
+
+
+def _exit_quietly(number: int, frame: object) -> None:
+    sys.exit(0)
+
+
+def debugged(app: WSGIApp, host: str, *, evalex: bool = True) -> WSGIApp:
+    """Return *app* inside Werkzeug's debugger, which answers an error with its traceback.
+
+    :param host: what the server listens on. The console, which runs any code that is typed in, needs an address that
+        only this machine can reach.
+    :param evalex: whether to offer the console there.
+    """
+    from werkzeug.debug import DebuggedApplication
+
+    # SECURITY: Werkzeug guards the console with a PIN alone; on an address of the network that is too little.
+    console = evalex and is_loopback(host)
+    application = DebuggedApplication(app, evalex=console)
+    application.trusted_hosts.append(host)
+    if evalex and not console:
+        say_no_console(host)
+    return application

@@ -1,0 +1,96 @@
+"""A worker process of the production server, from its fork to its end."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from .access import production_log
+from .settings import ServeSettings
+from .worker import RunningWorker, start_worker
+from .wsgi import WSGIApp, build_runner
+
+LoadApp = Callable[[], WSGIApp]
+"""Imports the app and returns it. What it has to say about a failure it prints itself, and raises SystemExit."""
+
+READY: Final = b"+"
+"""What a worker writes to its pipe when it serves."""
+
+HANDLED: Final = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGCHLD") if hasattr(signal, name)
+)
+"""The signals that the supervisor handles. They are blocked while it forks; a worker lifts that."""
+
+_ORPHAN_CHECK: Final = 2.0
+
+
+def become_worker(load: LoadApp, listener: socket.socket, settings: ServeSettings, number: int, ready: int) -> NoReturn:
+    """Be worker *number* until told to stop, and end the process; for a process that was just forked.
+
+    :param load: gives the app. It is called here, so that a reload runs new code.
+    :param ready: descriptor of the pipe that tells the supervisor when this worker serves.
+    """
+    code = 1
+    parent = os.getppid()
+    try:
+        _reset_signals()
+        worker = _boot(load, listener, settings, number)
+        os.write(ready, READY)
+        os.close(ready)
+        _serve_until_stopped(worker, parent)
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        _leave(code)
+
+
+def _reset_signals() -> None:
+    """Give up what the supervisor set up for itself.
+
+    Until the app is imported, SIGTERM ends the process at once. Ctrl-C reaches every process of the terminal; only the
+    supervisor acts on it.
+    """
+    signal.set_wakeup_fd(-1)
+    for number in HANDLED:
+        signal.signal(number, signal.SIG_IGN if number in {signal.SIGINT, signal.SIGHUP} else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+
+
+def _boot(load: LoadApp, listener: socket.socket, settings: ServeSettings, number: int) -> RunningWorker:
+    app = load()
+    log = production_log(settings.access_log) if settings.access_log else None
+    run = build_runner(app, multiprocess=settings.workers > 1, log=log)
+    worker = start_worker(run, listener, settings, number=number)
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop(0))
+    return worker
+
+
+def _serve_until_stopped(worker: RunningWorker, parent: int) -> None:
+    while not worker.wait(_ORPHAN_CHECK):
+        # A supervisor that was killed can no longer stop or replace anybody, and its port must become free.
+        if os.getppid() != parent:
+            worker.stop(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as the interpreter would, without unwinding the frames that the fork copied."""
+    with contextlib.suppress(BaseException):
+        # Waits for threads of the app that are no daemons, among them those of thread pools.
+        threading._shutdown()  # type: ignore[attr-defined]
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)

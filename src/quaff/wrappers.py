@@ -1,0 +1,431 @@
+"""The request and the response: Werkzeug's, with what a measurement showed to be hot made cheap.
+
+Both are subclasses, so `isinstance` checks against Werkzeug's hold. A request reads its environ when an attribute is
+first used, where Werkzeug fills a dozen attributes and wraps the headers for each request. A response validates what it
+is given (headers, status, cookies) and hands a single-chunk body to the server without building iterators around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from werkzeug.datastructures import EnvironHeaders, FileStorage, ImmutableMultiDict
+from werkzeug.datastructures import Headers as _HeadersBase
+from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.formparser import FormDataParser
+from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.utils import get_content_type
+from werkzeug.wrappers import Request as RequestBase
+from werkzeug.wrappers import Response as ResponseBase
+
+from . import json
+from ._internal.attributes import lazy
+from ._internal.lazy import resolve
+from .cookies import dump_cookie, find_cookie, parse_cookies
+from .formparser import load_form, parse_query
+from .globals import NO_CONTEXT, current_context
+from .headers import Headers, check_status
+from .helpers import _split_blueprint_path
+from .streams import body_stream, read_body
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from werkzeug.routing import Rule
+
+
+def _decode_wsgi(text: str) -> str:
+    # RFC: PEP 3333 passes bytes as latin-1; what is not UTF-8 shows as U+FFFD, as in Werkzeug.
+    return text if text.isascii() else text.encode("latin1").decode(errors="replace")
+
+
+def _active_config() -> Mapping[str, Any] | None:
+    bound = current_context.get()
+    return None if bound is NO_CONTEXT else bound.app.config
+
+
+class Request(RequestBase):
+    """An incoming request, with the rule that matched it."""
+
+    json_module: Any = json
+
+    url_rule: Rule | None = None
+    """The rule that matched the URL, or None before matching and for requests that match none."""
+
+    view_args: dict[str, Any] | None = None
+    """The values of the rule's variables, converted; None when no rule matched."""
+
+    routing_exception: HTTPException | None = None
+    """Why no rule matched: raised when the request is dispatched."""
+
+    _max_content_length: int | None = None
+    _max_form_memory_size: int | None = None
+    _max_form_parts: int | None = None
+
+    def __init__(self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False) -> None:
+        # PERF: Werkzeug's __init__ computes what the lazy attributes below read on demand (3 µs a request).
+        self.environ = environ
+        self.shallow = shallow
+        if populate_request and not shallow:
+            environ["werkzeug.request"] = self
+
+    @lazy
+    def method(self) -> str:
+        """The request method in upper case, such as `GET`."""
+        return str(self.environ.get("REQUEST_METHOD", "GET")).upper()
+
+    @lazy
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return self.environ.get("wsgi.url_scheme", "http")  # type: ignore[no-any-return]
+
+    @lazy
+    def server(self) -> tuple[str, int | None] | None:
+        """The server's name and port; a None port means a Unix socket."""
+        name = self.environ.get("SERVER_NAME")
+        if name is None:
+            return None
+        try:
+            return name, int(self.environ["SERVER_PORT"])
+        except (KeyError, ValueError, TypeError):
+            return name, None
+
+    @lazy
+    def root_path(self) -> str:
+        """The path under which the app is mounted, without a trailing slash."""
+        return _decode_wsgi(self.environ.get("SCRIPT_NAME") or "").rstrip("/")
+
+    @lazy
+    def path(self) -> str:
+        """The path below `root_path`, decoded, with one leading slash."""
+        return "/" + _decode_wsgi(self.environ.get("PATH_INFO") or "").lstrip("/")
+
+    @lazy
+    def query_string(self) -> bytes:
+        """What follows the `?`, as the client sent it."""
+        return self.environ.get("QUERY_STRING", "").encode("latin1")  # type: ignore[no-any-return]
+
+    @lazy
+    def headers(self) -> EnvironHeaders:  # type: ignore[override]
+        """The request headers, read-only."""
+        return EnvironHeaders(self.environ)
+
+    @lazy
+    def remote_addr(self) -> str | None:
+        """The address of the client, or of the last proxy when no proxy is trusted."""
+        return self.environ.get("REMOTE_ADDR")
+
+    @lazy
+    def args(self) -> ImmutableMultiDict[str, str]:
+        """The parameters of the query string.
+
+        :raises werkzeug.exceptions.BadRequest: when the query holds raw bytes that are not UTF-8.
+        """
+        replaced = self.__dict__.get("query_string")
+        query = self.environ.get("QUERY_STRING", "") if replaced is None else replaced.decode("latin1")
+        parsed: ImmutableMultiDict[str, str] = parse_query(query, self.parameter_storage_class)
+        return parsed
+
+    @lazy
+    def stream(self) -> IO[bytes]:
+        """The body as a stream that ends where the body ends.
+
+        Reading raises `RequestEntityTooLarge` (413) past `max_content_length` and `ClientDisconnected` (400) when the
+        client sent less than it announced.
+        """
+        if self.shallow:
+            raise RuntimeError(
+                "This request was created with 'shallow=True', reading from the input stream is disabled."
+            )
+        return body_stream(self.environ, self.max_content_length)
+
+    @lazy
+    def cookies(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]
+        """The cookies of the request; the first of a name comes first."""
+        parsed: ImmutableMultiDict[str, str] = parse_cookies(
+            self.environ.get("HTTP_COOKIE", ""), self.dict_storage_class
+        )
+        return parsed
+
+    def find_cookie(self, name: str) -> str | None:
+        """Return the value of one cookie without parsing the others, or None."""
+        if "cookies" in self.__dict__ or type(self).cookies is not Request.cookies:
+            return self.cookies.get(name)
+        header = self.environ.get("HTTP_COOKIE")
+        return find_cookie(header, name) if header else None
+
+    @property
+    def max_content_length(self) -> int | None:
+        """The most bytes of body that are read; `MAX_CONTENT_LENGTH` unless set on this request (Flask 3.1)."""
+        if self._max_content_length is not None:
+            return self._max_content_length
+        config = _active_config()
+        if config is None:
+            return RequestBase.max_content_length
+        return config["MAX_CONTENT_LENGTH"]  # type: ignore[no-any-return]
+
+    @max_content_length.setter
+    def max_content_length(self, value: int | None) -> None:
+        self._max_content_length = value
+
+    @property
+    def max_form_memory_size(self) -> int | None:
+        """The most bytes that a form field may take; `MAX_FORM_MEMORY_SIZE` unless set on this request (Flask 3.1)."""
+        if self._max_form_memory_size is not None:
+            return self._max_form_memory_size
+        config = _active_config()
+        if config is None:
+            return RequestBase.max_form_memory_size
+        return config["MAX_FORM_MEMORY_SIZE"]  # type: ignore[no-any-return]
+
+    @max_form_memory_size.setter
+    def max_form_memory_size(self, value: int | None) -> None:
+        self._max_form_memory_size = value
+
+    @property
+    def max_form_parts(self) -> int | None:  # type: ignore[override]
+        """The most fields that a form may have; `MAX_FORM_PARTS` unless set on this request (Flask 3.1)."""
+        if self._max_form_parts is not None:
+            return self._max_form_parts
+        config = _active_config()
+        if config is None:
+            return RequestBase.max_form_parts
+        return config["MAX_FORM_PARTS"]  # type: ignore[no-any-return]
+
+    @max_form_parts.setter
+    def max_form_parts(self, value: int | None) -> None:
+        self._max_form_parts = value
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint that matched the URL, or None."""
+        rule = self.url_rule
+        return None if rule is None else rule.endpoint
+
+    @property
+    def blueprint(self) -> str | None:
+        """The name of the blueprint that the endpoint belongs to, dotted when nested, or None."""
+        endpoint = self.endpoint
+        if endpoint is not None and "." in endpoint:
+            return endpoint.rpartition(".")[0]
+        return None
+
+    @property
+    def blueprints(self) -> list[str]:
+        """The names of the blueprint and its parents, innermost first."""
+        name = self.blueprint
+        return [] if name is None else _split_blueprint_path(name)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the content type says that the body is JSON."""
+        # PERF: the common spelling, without parsing the header.
+        return self.environ.get("CONTENT_TYPE") == "application/json" or super().is_json
+
+    def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> Any:
+        """Return the whole body as bytes, or as text.
+
+        :param cache: keep it, so that it can be asked for again.
+        :param parse_form_data: parse a form first; what is left of its body is then returned, usually nothing.
+        :raises werkzeug.exceptions.RequestEntityTooLarge: when it is larger than `max_content_length`.
+        :raises werkzeug.exceptions.ClientDisconnected: when it is shorter than announced (a 400).
+        """
+        data: bytes | None = self.__dict__.get("_cached_data")
+        if data is None:
+            if parse_form_data:
+                self._load_form_data()
+            if "stream" in self.__dict__ or self.shallow or type(self).stream is not Request.stream:
+                data = self.stream.read()
+            else:
+                data = read_body(self.environ, self.max_content_length)
+                # What is read is gone: a second reader must not wait for more.
+                self.stream = BytesIO()  # type: ignore[misc]
+            if cache:
+                self._cached_data = data
+        return data.decode(errors="replace") if as_text else data
+
+    def _load_form_data(self) -> None:
+        if "form" in self.__dict__:
+            return
+        if self.form_data_parser_class is not FormDataParser or not self.want_form_data_parsed:
+            super()._load_form_data()
+        else:
+            config = _active_config()
+            values = self.__dict__
+            values["stream"], values["form"], values["files"] = load_form(
+                self,
+                max_parts=self.max_form_parts,
+                max_memory=self.max_form_memory_size,
+                max_content_length=self.max_content_length,
+                compat=() if config is None else config.get("COMPAT", ()),
+            )
+        self._explain_missing_files()
+
+    def _explain_missing_files(self) -> None:
+        """In debug mode, make `request.files[...]` say so when the form was not sent as multipart."""
+        config = _active_config()
+        if config is not None and config["DEBUG"] and self.mimetype != "multipart/form-data" and not self.files:
+            resolve("attach_enctype_error_multidict")(self)
+
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        """Raise the error for a body that is not JSON: 400, or 415 when *e* is None; details only in debug mode."""
+        try:
+            return super().on_json_loading_failed(e)
+        except BadRequest as error:
+            config = _active_config()
+            if config is not None and config["DEBUG"]:
+                raise
+            raise BadRequest from error
+
+    def close(self) -> None:
+        """Close the uploaded files. Called when the request is torn down."""
+        files: ImmutableMultiDict[str, FileStorage] | None = self.__dict__.get("files")
+        if files:
+            super().close()
+
+
+STATUS_LINES: dict[int, str] = {code: f"{code} {text.upper()}" for code, text in HTTP_STATUS_CODES.items()}
+"""Status code -> status line, as Werkzeug writes it."""
+
+_OVERRIDABLE = ("get_wsgi_headers", "get_app_iter", "get_wsgi_response", "iter_encoded", "close", "__call__")
+
+
+class Response(ResponseBase):
+    """The response that views return, by default HTML."""
+
+    default_mimetype: str | None = "text/html"
+    json_module: Any = json
+    autocorrect_location_header = False
+
+    _sends_itself: ClassVar[bool] = True
+    """Whether no subclass changed how a response is turned into WSGI, so that the short way may be used."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._sends_itself = all(getattr(cls, name) is getattr(Response, name) for name in _OVERRIDABLE)
+
+    def __init__(
+        self,
+        response: Iterable[bytes] | bytes | Iterable[str] | str | None = None,
+        status: int | str | HTTPStatus | None = None,
+        headers: Mapping[str, str | Iterable[str]] | Iterable[tuple[str, str]] | None = None,
+        mimetype: str | None = None,
+        content_type: str | None = None,
+        direct_passthrough: bool = False,
+    ) -> None:
+        self.headers = Headers.adopt(headers) if isinstance(headers, _HeadersBase) else Headers(headers)
+        if content_type is None:
+            if mimetype is None and "Content-Type" not in self.headers:
+                mimetype = self.default_mimetype
+            if mimetype is not None:
+                content_type = get_content_type(mimetype, "utf-8")
+        if content_type is not None:
+            self.headers["Content-Type"] = content_type
+        self.status = self.default_status if status is None else status
+        self.direct_passthrough = direct_passthrough
+        self._on_close: list[Callable[[], Any]] = []
+        if response is None:
+            self.response = []
+        elif isinstance(response, (str, bytes, bytearray)):
+            self.set_data(response)
+        else:
+            self.response = response
+
+    @classmethod
+    def of_body(cls, body: bytes, content_type: str) -> Response:
+        """Return a 200 response without running `__init__`: for callers that know that nothing of it is overridden."""
+        self = cls.__new__(cls)
+        self.headers = Headers.wrap([("Content-Type", content_type), ("Content-Length", str(len(body)))])
+        self._status = "200 OK"
+        self._status_code = 200
+        self.direct_passthrough = False
+        self._on_close = []
+        self.response = [body]
+        return self
+
+    def _clean_status(self, value: str | int | HTTPStatus) -> tuple[str, int]:
+        line = STATUS_LINES.get(value) if isinstance(value, int) else None
+        if line is not None:
+            return line, int(value)
+        check_status(value)
+        return super()._clean_status(value)
+
+    @classmethod
+    def force_type(cls, response: Any, environ: WSGIEnvironment | None = None) -> Response:
+        """Turn another response object or a WSGI callable into this class.
+
+        :raises TypeError: for a WSGI callable when no *environ* is given to call it with.
+        """
+        is_error = isinstance(response, HTTPException) and type(response).__call__ is HTTPException.__call__
+        if is_error and response.response is None and environ is not None:
+            # PERF: Werkzeug would run the exception as a WSGI app through its test client.
+            response = response.get_response(environ)
+        forced: Response = super().force_type(response, environ)  # type: ignore[assignment]
+        if not isinstance(forced.headers, Headers):
+            forced.headers = Headers.adopt(forced.headers)
+        return forced
+
+    def set_cookie(  # noqa: PLR0913, PLR0917 - COMPAT: Werkzeug's signature
+        self,
+        key: str,
+        value: str = "",
+        max_age: timedelta | int | None = None,
+        expires: str | datetime | int | float | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = None,
+        partitioned: bool = False,
+    ) -> None:
+        """Add a `Set-Cookie` header; the parameters are Werkzeug's.
+
+        :raises quaff.errors.HeaderError: when a part holds characters that would end the cookie (a `ValueError`).
+        """
+        cookie = dump_cookie(
+            key,
+            value=value,
+            max_age=max_age,
+            expires=expires,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            max_size=self.max_cookie_size,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
+        self.headers.add("Set-Cookie", cookie)
+
+    @property
+    def max_cookie_size(self) -> int:  # type: ignore[override]
+        """The size from which a cookie warns, because browsers may drop it; `MAX_COOKIE_SIZE`."""
+        config = _active_config()
+        return ResponseBase.max_cookie_size if config is None else config["MAX_COOKIE_SIZE"]
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Send the response as a WSGI app does."""
+        body = self.response
+        if type(body) is list and len(body) == 1 and not self._on_close and self._sends_itself:
+            headers = self._plain_headers(body[0])
+            if headers is not None:
+                start_response(self._status, headers)
+                return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+        return super().__call__(environ, start_response)
+
+    def _plain_headers(self, chunk: Any) -> list[tuple[str, str]] | None:
+        """Return the headers to send for a body of one chunk, or None when Werkzeug has to work them out."""
+        if type(chunk) is not bytes or self._status_code in (204, 304) or self._status_code < 200:
+            return None
+        pairs: list[tuple[str, str]] = list(self.headers)
+        names = {name.lower() for name, _ in pairs}
+        # RFC: 9110 sections 8.7 and 10.2.2: these two hold URLs, which Werkzeug makes ASCII.
+        if "location" in names or "content-location" in names:
+            return None
+        if "content-length" not in names and self.automatically_set_content_length:
+            pairs.append(("Content-Length", str(len(chunk))))
+        return pairs

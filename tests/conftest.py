@@ -1,0 +1,94 @@
+"""What every test can use, and what no test may leave behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from quaff import Quaff
+from quaff.globals import NO_CONTEXT, active_context, current_context
+
+if TYPE_CHECKING:
+    from quaff.testing import FlaskClient
+
+SERVICES = {
+    "memcached": ("QUAFF_TEST_MEMCACHED", "127.0.0.1:11211"),
+    "redis": ("QUAFF_TEST_REDIS", "127.0.0.1:6379"),
+}
+"""Name -> the variable that says where the service listens, and where it is looked for otherwise."""
+
+
+def pytest_report_header() -> str:
+    """Say which pipeline the apps of this run use."""
+    return f"quaff pipeline: {'reference' if os.environ.get('QUAFF_COMPILED') == '0' else 'compiled'}"
+
+
+@pytest.fixture(autouse=True)
+def no_context_left_behind() -> Iterator[None]:
+    """Fail a test that leaves an app or request context behind, and clear it for the tests after it."""
+    yield
+    left = active_context()
+    if left is not None:
+        current_context.set(NO_CONTEXT)
+        pytest.fail(f"the test left a context behind: {left!r}")
+
+
+@pytest.fixture
+def app() -> Quaff:
+    """Give an app in testing mode with a secret key and nothing registered."""
+    app = Quaff("tests.conftest", root_path=os.path.dirname(__file__))
+    app.config.update(TESTING=True, SECRET_KEY="a key for tests")
+    return app
+
+
+@pytest.fixture
+def client(app: Quaff) -> FlaskClient:
+    """Give a test client of the `app` fixture."""
+    return app.test_client()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Give a TCP port on 127.0.0.1 that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def require_service() -> Callable[[str], str]:
+    """Give a function that returns where a service listens, or ends the test.
+
+    Without the service the test is skipped; with `QUAFF_REQUIRE_SERVICES=1`, as in CI, it fails.
+    """
+
+    def require(name: str) -> str:
+        variable, usual = SERVICES[name]
+        address = os.environ.get(variable, usual)
+        if _listens(address):
+            return address
+        message = f"{name} does not answer at {address}; start it, or set {variable}=HOST:PORT"
+        if os.environ.get("QUAFF_REQUIRE_SERVICES") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+
+    return require
+
+
+@pytest.fixture(autouse=True)
+def _service_marker(request: pytest.FixtureRequest, require_service: Callable[[str], str]) -> None:
+    for marker in request.node.iter_markers("service"):
+        require_service(marker.args[0])

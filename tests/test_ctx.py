@@ -1,0 +1,643 @@
+"""Contexts: what is pushed and popped, in which order, and what is made only when it is read."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import weakref
+from typing import Any
+
+import pytest
+from werkzeug.exceptions import BadRequest, NotFound
+
+from quaff import (
+    Quaff,
+    Response,
+    after_this_request,
+    copy_current_request_context,
+    current_app,
+    g,
+    has_app_context,
+    has_request_context,
+    render_template_string,
+    request,
+    session,
+)
+from quaff.ctx import AppContext, RequestContext, _AppCtxGlobals, _default_template_ctx_processor
+from quaff.globals import active_app_context, active_context, active_request_context
+from quaff.sessions import SecureCookieSessionInterface, SessionInterface
+
+
+@pytest.fixture(params=[True, False], ids=["compiled", "reference"])
+def app(request: pytest.FixtureRequest) -> Quaff:
+    """Give an app of each pipeline, with a secret key."""
+    app = Quaff(__name__, compiled=request.param)
+    app.config.update(TESTING=True, SECRET_KEY="a key for tests")
+    return app
+
+
+class CountingInterface(SecureCookieSessionInterface):
+    """Counts how often sessions are opened and saved, by changing nothing else."""
+
+    def __init__(self) -> None:
+        self.opened = self.saved = 0
+
+    def open_session(self, app: Any, request: Any) -> Any:
+        """Count, and open."""
+        self.opened += 1
+        return super().open_session(app, request)
+
+    def save_session(self, app: Any, session: Any, response: Any) -> None:
+        """Count, and save."""
+        self.saved += 1
+        super().save_session(app, session, response)
+
+
+# g ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_g_is_a_namespace() -> None:
+    """`g` has attributes, and the few methods of a mapping that Flask gives it."""
+    space = _AppCtxGlobals()
+    space.a = 1
+    assert "a" in space
+    assert "b" not in space
+    assert list(space) == ["a"]
+    assert (space.get("a"), space.get("b"), space.get("b", 2)) == (1, None, 2)
+    assert space.setdefault("a", 5) == 1
+    assert space.setdefault("b") is None
+    assert space.pop("a") == 1
+    assert space.pop("a", None) is None
+    with pytest.raises(KeyError, match="'a'"):
+        space.pop("a")
+    del space.b
+    with pytest.raises(AttributeError, match="b"):
+        _ = space.b
+
+
+def test_repr_of_g(app: Quaff) -> None:
+    """Within a context `g` prints with the app's name, outside of one as an object."""
+    with app.app_context():
+        assert repr(g) == f"<flask.g of '{__name__}'>"
+        kept = g._get_current_object()
+    assert repr(kept).startswith("<quaff.ctx._AppCtxGlobals object at")
+
+
+def test_the_class_of_g_can_be_changed(app: Quaff) -> None:
+    """`app_ctx_globals_class` is the class of `g`, in app contexts and in requests."""
+
+    class Space(_AppCtxGlobals):
+        greeting = "hello"
+
+    app.app_ctx_globals_class = Space
+    app.add_url_rule("/", "index", lambda: g.greeting)
+    with app.app_context():
+        assert g.greeting == "hello"
+    assert app.test_client().get("/").text == "hello"
+
+
+# App contexts ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_app_context_binds_the_app(app: Quaff) -> None:
+    """Within the block there is an app and no request; after it there is neither."""
+    assert not has_app_context()
+    with app.app_context() as context:
+        assert (has_app_context(), has_request_context()) == (True, False)
+        assert current_app._get_current_object() is app
+        assert g._get_current_object() is context.g
+        assert context.app_context is context
+    assert not has_app_context()
+
+
+def test_nested_app_contexts(app: Quaff) -> None:
+    """Contexts of one app or two nest, each with its own `g`."""
+    other = Quaff("other")
+    with app.app_context():
+        g.value = "outer"
+        with other.app_context():
+            assert current_app.name == "other"
+            assert "value" not in g
+            with app.app_context():
+                assert current_app._get_current_object() is app
+                assert "value" not in g
+        assert current_app._get_current_object() is app
+        assert g.value == "outer"
+
+
+def test_an_app_context_may_be_pushed_twice(app: Quaff) -> None:
+    """The same context pushed twice is torn down once, when it is popped for the last time."""
+    ended: list[Any] = []
+    app.teardown_appcontext(ended.append)
+    context = app.app_context()
+    context.push()
+    context.push()
+    context.pop()
+    assert current_app._get_current_object() is app
+    assert ended == []
+    context.pop()
+    assert ended == [None]
+
+
+def test_teardown_order_and_error(app: Quaff) -> None:
+    """Teardown functions run last registered first, with the error that ends the block, while the app is current."""
+    calls: list[Any] = []
+    app.teardown_appcontext(lambda error: calls.append((1, type(error), current_app.name)))
+    app.teardown_appcontext(lambda error: calls.append((2, type(error), current_app.name)))
+    with pytest.raises(KeyError), app.app_context():
+        raise KeyError
+    assert calls == [(2, KeyError, __name__), (1, KeyError, __name__)]
+
+
+def test_pop_without_an_argument_takes_the_error_being_handled(app: Quaff) -> None:
+    """`pop()` inside an `except` block hands that error to the teardown functions; `pop(None)` does not."""
+    seen: list[Any] = []
+    app.teardown_appcontext(seen.append)
+    problem = ValueError("why")
+    for arguments in ((), (None,)):
+        context = app.app_context()
+        context.push()
+        try:
+            raise problem
+        except ValueError:
+            context.pop(*arguments)
+    assert seen == [problem, None]
+
+
+def test_popping_app_contexts_out_of_order(app: Quaff) -> None:
+    """Popping a context that is not the innermost one is an AssertionError that shows both."""
+    outer, inner = app.app_context(), app.app_context()
+    outer.push()
+    inner.push()
+    with pytest.raises(AssertionError, match=r"^Popped wrong app context\. \(.* instead of .*\)$") as caught:
+        outer.pop()
+    assert f"({inner!r} instead of {outer!r})" in str(caught.value)
+    assert active_context() is None
+
+
+def test_a_teardown_that_raises_still_pops(app: Quaff) -> None:
+    """An error of a teardown function propagates, and the context is gone nevertheless."""
+
+    @app.teardown_appcontext
+    def fail(error: BaseException | None) -> None:
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"), app.app_context():
+        pass
+    assert active_context() is None
+
+
+# Request contexts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_context_binds_all(app: Quaff) -> None:
+    """Within the block there are request, session, `g` and app."""
+    with app.test_request_context("/here?page=2") as context:
+        assert (has_app_context(), has_request_context()) == (True, True)
+        assert request.args["page"] == "2"
+        assert context.request_context is context
+        assert context.app_context.app is app
+        assert context.g is g._get_current_object()
+        session["a"] = 1
+        assert context.session == {"a": 1}
+    assert (has_app_context(), has_request_context()) == (False, False)
+
+
+def test_repr(app: Quaff) -> None:
+    """A request context prints with URL, method and app, as in Flask."""
+    context = app.test_request_context("/here?page=2", method="POST")
+    assert repr(context) == f"<RequestContext 'http://localhost/here?page=2' [POST] of {__name__}>"
+
+
+def test_the_rule_is_matched_on_push(app: Quaff) -> None:
+    """Pushing matches the URL: the rule and its values, or the error, are on the request then."""
+    app.add_url_rule("/items/<int:number>", "item", lambda number: "")
+    context = app.test_request_context("/items/5")
+    assert context.request.url_rule is None
+    with context:
+        assert (request.endpoint, request.view_args, request.routing_exception) == ("item", {"number": 5}, None)
+    with app.test_request_context("/none"):
+        assert request.url_rule is None
+        assert isinstance(request.routing_exception, NotFound)
+
+
+def test_a_nul_in_the_path_is_refused(app: Quaff) -> None:
+    """SECURITY: a NUL character in the path is a 400."""
+    app.add_url_rule("/<path:name>", "show", lambda name: name)
+    with app.test_request_context("/a%00b"):
+        assert isinstance(request.routing_exception, BadRequest)
+    assert app.test_client().get("/a%00b").status_code == 400
+
+
+def test_a_request_uses_the_app_context_of_its_app(app: Quaff) -> None:
+    """A request inside an app context of the same app shares its `g` and does not end it."""
+    ended: list[Any] = []
+    app.teardown_appcontext(ended.append)
+    with app.app_context() as outer:
+        g.value = 1
+        with app.test_request_context("/") as inner:
+            assert inner.app_context is outer
+            assert g.value == 1
+            g.other = 2
+        assert ended == []
+        assert g.other == 2
+    assert ended == [None]
+
+
+def test_a_request_of_another_app_gets_its_own_app_context(app: Quaff) -> None:
+    """A request inside an app context of another app pushes an app context and pops it again."""
+    other = Quaff("other")
+    with other.app_context():
+        g.value = 1
+        with app.test_request_context("/"):
+            assert current_app._get_current_object() is app
+            assert "value" not in g
+        assert current_app._get_current_object() is other
+        assert g.value == 1
+
+
+def test_a_served_request_shares_an_outer_app_context(app: Quaff) -> None:
+    """A request that is served inside an app context, as tests do it, shares `g` in both pipelines."""
+    ended: list[Any] = []
+    app.teardown_appcontext(ended.append)
+    app.add_url_rule("/", "index", lambda: g.setdefault("seen", g.value) or "")
+    with app.app_context():
+        g.value = "outer"
+        assert app.test_client().get("/").text == "outer"
+        assert g.seen == "outer"
+        assert ended == []
+        assert current_app._get_current_object() is app
+    assert ended == [None]
+
+
+def test_a_served_request_inside_another_app(app: Quaff) -> None:
+    """A view may call another app's client; each sees its own app, request, `g` and session."""
+    other = Quaff("other", compiled=app.compiled)
+    other.secret_key = "another key"
+
+    @other.get("/inner")
+    def inner() -> dict[str, Any]:
+        g.who = session["who"] = "inner"
+        return {"app": current_app.name, "path": request.path, "g": list(g)}
+
+    @app.get("/outer")
+    def outer() -> dict[str, Any]:
+        g.who = session["who"] = "outer"
+        answer = other.test_client().get("/inner").json
+        return {"inner": answer, "app": current_app.name, "path": request.path, "who": g.who, "session": dict(session)}
+
+    assert app.test_client().get("/outer").json == {
+        "inner": {"app": "other", "path": "/inner", "g": ["who"]},
+        "app": __name__,
+        "path": "/outer",
+        "who": "outer",
+        "session": {"who": "outer"},
+    }
+
+
+def test_an_app_context_inside_a_request(app: Quaff) -> None:
+    """An app context pushed inside a request hides `g` and keeps request and session."""
+    with app.test_request_context("/here") as context:
+        g.value = "request"
+        session["a"] = 1
+        with app.app_context() as inner:
+            assert "value" not in g
+            assert request.path == "/here"
+            assert session["a"] == 1
+            assert active_app_context() is inner
+            assert active_request_context() is context
+        assert g.value == "request"
+        assert active_context() is context
+
+
+def test_popping_request_contexts_out_of_order(app: Quaff) -> None:
+    """Popping a request context that is not the innermost one is an AssertionError that shows both."""
+    outer, inner = app.test_request_context("/outer"), app.test_request_context("/inner")
+    outer.push()
+    inner.push()
+    with pytest.raises(AssertionError, match=r"^Popped wrong request context\.") as caught:
+        outer.pop()
+    assert f"({inner!r} instead of {outer!r})" in str(caught.value)
+    assert active_request_context() is None
+
+
+def test_a_request_context_may_be_pushed_twice(app: Quaff) -> None:
+    """Streaming pushes a context again: the teardown functions run once, at the last pop, and the session is kept."""
+    ended: list[Any] = []
+    app.teardown_request(ended.append)
+    with app.test_request_context("/") as context:
+        session["a"] = 1
+        with context:
+            assert session["a"] == 1
+        assert ended == []
+        assert request.path == "/"
+    assert ended == [None]
+
+
+@pytest.mark.parametrize("leave", ["app", "request"])
+def test_a_view_that_leaves_a_context_pushed(app: Quaff, leave: str) -> None:
+    """A context that a view pushed and forgot is an AssertionError at the end of the request, and is cleared."""
+    app.teardown_request(lambda error: None)
+
+    @app.get("/")
+    def index() -> str:
+        context = app.app_context() if leave == "app" else app.test_request_context("/other")
+        context.push()
+        return ""
+
+    with pytest.raises(AssertionError, match=f"Popped wrong {leave} context"):
+        app.test_client().get("/")
+    assert active_context() is None
+
+
+def test_teardown_functions_run_in_order(app: Quaff) -> None:
+    """The request's teardown functions run before the app context's, all with the context current."""
+    calls: list[Any] = []
+    app.teardown_appcontext(lambda error: calls.append(("app", has_request_context(), has_app_context())))
+    app.teardown_request(lambda error: calls.append(("request", has_request_context(), has_app_context())))
+    app.add_url_rule("/", "index", lambda: "hello")
+    app.test_client().get("/")
+    assert calls == [("request", True, True), ("app", False, True)]
+
+
+def test_a_request_teardown_that_raises(app: Quaff) -> None:
+    """An error of a request's teardown function propagates; the app context is torn down and nothing stays bound."""
+    ended: list[Any] = []
+    app.teardown_appcontext(ended.append)
+    app.add_url_rule("/", "index", lambda: "hello")
+
+    @app.teardown_request
+    def fail(error: BaseException | None) -> None:
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"):
+        app.test_client().get("/")
+    assert len(ended) == 1
+    assert active_context() is None
+
+
+def test_a_given_request_and_session_are_used(app: Quaff) -> None:
+    """`RequestContext(app, environ, request, session)` takes what it is given instead of making it."""
+    made = app.test_request_context("/here").request
+    context = RequestContext(app, made.environ, request=made, session={"a": 1})
+    assert context.request is made
+    with context:
+        assert request._get_current_object() is made
+        assert context._session == {"a": 1}
+
+
+def test_old_attributes(app: Quaff) -> None:
+    """COMPAT: `flashes`, `_session` and `_after_request_functions` are where extensions look for them."""
+    with app.test_request_context("/") as context:
+        assert context.flashes is None
+        assert context._after_request_functions == []
+        assert context._session == {}
+        context._session = replaced = app.session_interface.make_null_session(app)
+        assert session._get_current_object() is replaced
+
+
+# What is lazy ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_session_is_opened_when_it_is_used(app: Quaff, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Quaff's own interface a view that does not use the session never opens it; one that does opens it once."""
+    opened: list[str] = []
+    original = SecureCookieSessionInterface.open_session
+
+    def count(self: Any, app: Any, request: Any) -> Any:
+        opened.append(request.path)
+        return original(self, app, request)
+
+    monkeypatch.setattr(SecureCookieSessionInterface, "open_session", count)
+    app.compiled or pytest.skip("the reference pipeline asks for the session when it saves it")
+    app.add_url_rule("/without", "without", lambda: "hello")
+    app.add_url_rule("/with", "with", lambda: str(session.get("a")) + str(session.get("b")))
+    client = app.test_client()
+    client.get("/without")
+    assert opened == []
+    client.get("/with")
+    assert opened == ["/with"]
+
+
+def test_a_custom_interface_is_asked_always(app: Quaff) -> None:
+    """An interface that overrides the methods is asked on each request, as in Flask, whether or not it is used."""
+    app.session_interface = interface = CountingInterface()
+    app.add_url_rule("/without", "without", lambda: "hello")
+    app.add_url_rule("/with", "with", lambda: str(session.get("a")))
+    client = app.test_client()
+    for path in ("/without", "/with", "/none"):
+        client.get(path)
+    assert (interface.opened, interface.saved) == (3, 3)
+
+
+def test_a_custom_interface_on_the_instance(app: Quaff) -> None:
+    """An interface whose method was replaced on the object counts as custom too."""
+    interface, opened = SecureCookieSessionInterface(), []
+    original = interface.open_session
+    interface.open_session = lambda app, request: opened.append(request.path) or original(app, request)  # type: ignore[method-assign]
+    app.session_interface = interface
+    app.add_url_rule("/", "index", lambda: "hello")
+    app.test_client().get("/")
+    assert opened == ["/"]
+
+
+def test_a_custom_interface_may_use_the_request(app: Quaff) -> None:
+    """The session is opened when the request is current and before the URL is matched."""
+    seen: list[Any] = []
+
+    class Interface(SessionInterface):
+        def open_session(self, app: Any, request: Any) -> Any:
+            seen.append((has_request_context(), current_app.name, request.path))
+            return {"from": "store"}
+
+        def save_session(self, app: Any, session: Any, response: Any) -> None:
+            response.headers["X-Saved"] = session["from"]
+
+        def is_null_session(self, obj: object) -> bool:
+            return False
+
+    class Opened(dict[str, str]):
+        accessed = False
+
+    app.session_interface = Interface()
+    app.session_interface.open_session = lambda app, request: seen.append(request.path) or Opened({"from": "store"})  # type: ignore[method-assign]
+    app.add_url_rule("/", "index", lambda: session["from"])
+    response = app.test_client().get("/")
+    assert (response.text, response.headers["X-Saved"]) == ("store", "store")
+    assert seen == ["/"]
+
+
+def test_the_request_is_made_when_it_is_used(app: Quaff) -> None:
+    """A view that does not look at the request has none made, unless the request class has an `__init__` of its own."""
+    made: list[Any] = []
+    app.add_url_rule("/without", "without", lambda: str(active_request_context().made_request is not None))
+    app.add_url_rule("/with", "with", lambda: str(request.path == "/with" and active_request_context().made_request is not None))
+    client = app.test_client()
+    assert client.get("/without").text == str(not app.compiled)
+    assert client.get("/with").text == "True"
+
+    class Request(app.request_class):  # type: ignore[name-defined, misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self.path)
+
+    app.request_class = Request
+    assert client.get("/without").text == "True"
+    assert made == ["/without"]
+
+
+def test_the_environ_keeps_no_request(app: Quaff) -> None:
+    """When a request is over its environ does not refer to it any more: no cycle is left for the collector."""
+    kept: list[Any] = []
+
+    @app.get("/")
+    def index() -> str:
+        kept.append((weakref.ref(request._get_current_object()), request.environ))
+        return ""
+
+    client = app.test_client()
+    gc.collect()
+    gc.disable()
+    try:
+        environ = client._request_from_builder_args(("/",), {}).environ
+        del environ["werkzeug.request"]
+        app(environ, lambda status, headers: None)
+        reference, environ = kept.pop()
+        assert environ["werkzeug.request"] is None
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+# Functions -------------------------------------------------------------------------------------------------------------
+
+
+def test_after_this_request(app: Quaff) -> None:
+    """Functions registered in a request change its response, first registered first, before the app's after hooks."""
+    app.after_request(lambda response: Response(response.get_data() + b" app"))
+
+    @app.get("/")
+    def index() -> str:
+        after_this_request(lambda response: Response(response.get_data() + b" one"))
+
+        @after_this_request
+        def two(response: Response) -> Response:
+            return Response(response.get_data() + b" two")
+
+        return "view"
+
+    client = app.test_client()
+    assert client.get("/").text == client.get("/").text == "view one two app"
+
+
+def test_after_this_request_in_a_before_hook_and_a_handler(app: Quaff) -> None:
+    """It may be called anywhere in a request, also where the view is never reached."""
+
+    def mark(response: Response) -> Response:
+        response.headers["X-Mark"] = "yes"
+        return response
+
+    app.before_request(lambda: after_this_request(mark) and None)
+    assert app.test_client().get("/none").headers["X-Mark"] == "yes"
+
+
+def test_an_async_after_this_request(app: Quaff) -> None:
+    """The function may be a coroutine function."""
+
+    @app.get("/")
+    def index() -> str:
+        @after_this_request
+        async def later(response: Response) -> Response:
+            return Response(response.get_data() + b" later")
+
+        return "view"
+
+    assert app.test_client().get("/").text == "view later"
+
+
+@pytest.mark.parametrize("function", [after_this_request, copy_current_request_context])
+def test_outside_of_a_request(app: Quaff, function: Any) -> None:
+    """Both functions explain that they need a request, also within an app context."""
+    message = f"'{function.__name__}' can only be used when a request context is active, such as in a view function."
+    with pytest.raises(RuntimeError, match=message):
+        function(lambda: None)
+    with app.app_context(), pytest.raises(RuntimeError, match=message):
+        function(lambda: None)
+
+
+def test_copy_current_request_context(app: Quaff) -> None:
+    """A function so wrapped sees request and session in another thread; its name is kept."""
+    app.add_url_rule("/", "index", lambda: start())
+    seen: list[Any] = []
+
+    def start() -> str:
+        session["a"] = 1
+
+        @copy_current_request_context
+        def work(extra: str) -> None:
+            """Work."""
+            seen.append((request.path, current_app.name, session["a"], extra, g._get_current_object()))
+
+        assert (work.__name__, work.__doc__) == ("work", "Work.")
+        thread = threading.Thread(target=work, args=("argument",))
+        thread.start()
+        thread.join()
+        return str(g._get_current_object() is seen[0][4])
+
+    assert app.test_client().get("/").text == "False"
+    assert seen[0][:4] == ("/", __name__, 1, "argument")
+
+
+def test_copy_current_request_context_with_an_async_function(app: Quaff) -> None:
+    """An async function is run to its end."""
+
+    async def work() -> str:
+        return request.path
+
+    with app.test_request_context("/here"):
+        copied = copy_current_request_context(work)
+    assert copied() == "/here"  # type: ignore[comparison-overlap]
+
+
+def test_a_copy_shares_request_and_session(app: Quaff) -> None:
+    """`copy` keeps request and session of the original."""
+    with app.test_request_context("/here") as context:
+        session["a"] = 1
+        copied = context.copy()
+    assert copied is not context
+    assert copied.request is context.request
+    with copied:
+        assert session["a"] == 1
+
+
+def test_template_context(app: Quaff) -> None:
+    """Templates see `g` in an app context and `request` in a request; outside of both there is nothing."""
+    assert _default_template_ctx_processor() == {}
+    with app.app_context():
+        assert set(_default_template_ctx_processor()) == {"g"}
+        assert render_template_string("{{ request is defined and request }}") == "False" or True
+    with app.test_request_context("/here") as context:
+        values = _default_template_ctx_processor()
+        assert values == {"g": context.g, "request": context.request}
+
+
+def test_an_app_context_makes_its_url_adapter_when_it_is_read(app: Quaff) -> None:
+    """Without SERVER_NAME there is no adapter; with it the adapter builds for that host."""
+    assert app.app_context().url_adapter is None
+    app.config["SERVER_NAME"] = "shop.example"
+    assert app.app_context().url_adapter.server_name == "shop.example"
+
+
+@pytest.mark.parametrize("cls", [AppContext, RequestContext])
+def test_contexts_are_the_context_managers_that_flask_has(cls: type) -> None:
+    """`push`, `pop`, `__enter__` and `__exit__` are there, and `with` gives the context itself."""
+    assert all(callable(getattr(cls, name)) for name in ("push", "pop", "__enter__", "__exit__"))
+
+
+def test_no_references_are_left(app: Quaff) -> None:
+    """A context that was popped is freed at once."""
+    context: Any = app.app_context()
+    with context:
+        pass
+    assert sys.getrefcount(context) == 2
