@@ -72,7 +72,7 @@ class Answer:
 
 
 class WorkerFailedError(RuntimeError):
-    """A measured process ended before it answered; the message holds the end of what it wrote."""
+    """A measured process ended before it answered; the message holds its last line, then the end of what it wrote."""
 
 
 class Worker:
@@ -113,8 +113,9 @@ class Worker:
         assert self._process.stderr is not None
         line = self._process.stdout.readline()
         if not line:
-            said = self._process.stderr.read().strip()[-2000:]
-            raise WorkerFailedError(f"the process of {self._label} ended early; it said:\n{said}")
+            said = self._process.stderr.read().strip()[-1500:]
+            why = said.splitlines()[-1] if said else "without a word"
+            raise WorkerFailedError(f"the process of {self._label} ended early: {why}\n{said}")
         return line
 
     def close(self) -> None:

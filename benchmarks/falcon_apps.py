@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 # Falcon's wheel is compiled with Cython and its request and response types are not needed here: `Any` stands for them.
@@ -95,9 +96,7 @@ class IdleHook:
 
 def build(routes: dict[str, object], middleware: list[object] | None = None) -> Any:
     """Make a Falcon app of *routes* (URI template to resource)."""
-    import falcon
-
-    app = falcon.App(middleware=middleware)
+    app = import_module("falcon").App(middleware=middleware)
     for template, resource in routes.items():
         app.add_route(template, resource)
     return app

@@ -10,11 +10,39 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-# The framework is a module chosen at run time, and so is what its names give: `Any` is all that can be said of them.
-Framework = Any
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class App(Protocol):
+    """What the builders use of an app."""
+
+    secret_key: str | bytes | None
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any], /) -> Iterable[bytes]: ...
+
+    def route(self, rule: str, **options: Any) -> Callable[[F], F]: ...
+
+    def add_url_rule(self, rule: str, endpoint: str, view_func: Callable[..., Any]) -> None: ...
+
+    def before_request(self, f: F) -> F: ...
+
+    def after_request(self, f: F) -> F: ...
+
+
+class Framework(Protocol):
+    """What the builders use of the module `flask` or `quaff`."""
+
+    # The proxies' own types differ between the two: `Any`.
+    request: Any
+    session: Any
+    g: Any
+    url_for: Callable[..., str]
+    render_template: Callable[..., str]
+    Flask: Callable[..., App]
+
 
 TEMPLATES = Path(__file__).parent / "templates"
 LOOP_KEY = "bench.number"
@@ -41,7 +69,7 @@ def hello(framework: Framework) -> WSGIApp:
     def index() -> str:
         return "Hello, World!"
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def user(framework: Framework) -> WSGIApp:
@@ -52,7 +80,7 @@ def user(framework: Framework) -> WSGIApp:
     def show(user_id: int) -> dict[str, Any]:
         return {"id": user_id, "name": "Ada"}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def arguments(framework: Framework) -> WSGIApp:
@@ -63,7 +91,7 @@ def arguments(framework: Framework) -> WSGIApp:
     def search() -> str:
         return f"{request.args.get('q', '')} {request.args.get('page', '1')}"
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def json_echo(framework: Framework) -> WSGIApp:
@@ -75,7 +103,7 @@ def json_echo(framework: Framework) -> WSGIApp:
         data = request.get_json()
         return {"name": data["name"], "tags": len(data["tags"])}
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def form(framework: Framework) -> WSGIApp:
@@ -86,7 +114,7 @@ def form(framework: Framework) -> WSGIApp:
     def login() -> str:
         return f"{request.form['user']} {len(request.form['password'])}"
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def session(framework: Framework) -> WSGIApp:
@@ -108,7 +136,7 @@ def session(framework: Framework) -> WSGIApp:
     def read() -> str:
         return f"{stored['user']} {stored['visits']}"
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def hooks(framework: Framework) -> WSGIApp:
@@ -146,7 +174,7 @@ def hooks(framework: Framework) -> WSGIApp:
     def index() -> str:
         return str(g.first + g.second + g.third)
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def idle_hooks(framework: Framework) -> WSGIApp:
@@ -155,8 +183,8 @@ def idle_hooks(framework: Framework) -> WSGIApp:
     for _ in range(3):
         app.before_request(lambda: None)
         app.after_request(lambda response: response)
-    app.add_url_rule("/", view_func=lambda: "Hello, World!", endpoint="index")
-    return app  # type: ignore[no-any-return]
+    app.add_url_rule("/", "index", lambda: "Hello, World!")
+    return app
 
 
 def links(framework: Framework) -> WSGIApp:
@@ -175,7 +203,7 @@ def links(framework: Framework) -> WSGIApp:
     app.add_url_rule("/users/<int:user_id>/posts/<slug>", "post", lambda user_id, slug: slug)
     app.add_url_rule("/link", "link", lambda: measured(lambda: url_for("post", user_id=7, slug="first-steps")))
     app.add_url_rule("/mixed", "mixed", lambda: measured(lambda: url_for("post", user_id=7, slug="a", page=2)))
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def page(framework: Framework) -> WSGIApp:
@@ -184,9 +212,9 @@ def page(framework: Framework) -> WSGIApp:
 
     @app.route("/table")
     def table() -> str:
-        return render_template("table.html", title="People", rows=ROWS)  # type: ignore[no-any-return]
+        return render_template("table.html", title="People", rows=ROWS)
 
-    return app  # type: ignore[no-any-return]
+    return app
 
 
 def with_rules(*rules: str) -> Callable[[Framework], WSGIApp]:
@@ -196,7 +224,7 @@ def with_rules(*rules: str) -> Callable[[Framework], WSGIApp]:
         app = framework.Flask(__name__)
         for number, rule in enumerate(rules):
             app.add_url_rule(rule, f"endpoint_{number}", lambda **values: " ".join(map(str, values.values())) or "page")
-        return app  # type: ignore[no-any-return]
+        return app
 
     return build
 

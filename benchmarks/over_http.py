@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from types import TracebackType
@@ -154,11 +154,9 @@ class ServerProcess:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.terminate()
-        try:
-            # The session of the server holds only the server and its worker.
+        # The session of the server holds only the server and its worker.
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
         self._said.close()
 

@@ -7,7 +7,7 @@ what is asked for, prints the figures as they come and keeps them in `benchmarks
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def stamped(figures: dict[str, Any], quick: bool) -> dict[str, Any]:
     """Add to a section when and how thoroughly it was measured."""
-    return {**figures, "measured": datetime.datetime.now(datetime.UTC).date().isoformat(), "quick": quick}
+    return {**figures, "measured": dt.datetime.now(dt.UTC).date().isoformat(), "quick": quick}
 
 
 def measure(python: str, options: argparse.Namespace, contestants: list[Contestant]) -> dict[str, Any]:
@@ -81,13 +81,10 @@ def missed_bars(measured: dict[str, Any]) -> list[str]:
     """Return what was missed or could not be measured, one line each."""
     missed = []
     for name, section in measured.items():
-        lines = section.get("rows") or section.get("pages") or [section]
-        for line in lines:
+        for line in section.get("rows", section.get("pages", [section])):
             if line["passed"] is False:
-                label = (
-                    line.get("title") or line.get("page") or f"{line.get('kind', name)} {line.get('contestant', '')}"
-                )
-                missed.append(f"{name}: {label.strip()}")
+                label = line.get("title") or line.get("page") or f"{line.get('kind', '')} {line.get('contestant', '')}"
+                missed.append(f"{name}: {label.strip()}".rstrip(": "))
         missed += [f"{name}: {failure}" for failure in section.get("failures", [])]
     return missed
 
@@ -126,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {options.readme} has no {report.START} ... {report.END}", file=sys.stderr)
         return 1
     if missed:
-        print("\nnot reached:\n" + "\n".join(f"  {line}" for line in missed), flush=True)
+        print("\nnot reached:\n" + "\n".join(f"  {line.splitlines()[0]}" for line in missed), flush=True)
     return 1 if missed and options.check else 0
 
 

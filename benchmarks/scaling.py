@@ -77,7 +77,7 @@ def measure(
                 row = measure_kind(python, kind, contestant, plan, counts)
             except RuntimeError as error:
                 failures.append(f"{kind} rules: {error}")
-                print(f"  {kind:8} {contestant.name:9} FAILED: {error}", flush=True)
+                print(f"  {kind:8} {contestant.name:9} FAILED: {str(error).splitlines()[0]}", flush=True)
                 continue
             rows.append(row)
             print(f"  {kind:8} {describe(row)}", flush=True)

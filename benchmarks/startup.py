@@ -1,7 +1,7 @@
 """How long `import quaff` takes beside `import flask`, each in a fresh interpreter.
 
-Measured from outside: the whole run of `python -I -c "import NAME"` minus that of `python -I -c pass`, because `-X importtime`
-slows down what it measures. The byte code is on disk before the first timed run.
+Measured from outside: the whole run of `python -I -c "import NAME"` minus that of `python -I -c pass`, because
+`-X importtime` slows down what it measures. The byte code is on disk before the first timed run.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from benchmarks import scenarios
-from benchmarks.flask_apps import LOOP_KEY, WSGIApp
+from benchmarks.flask_apps import LOOP_KEY, Framework, WSGIApp
 from benchmarks.scenarios import Scenario
 
 Headers = list[tuple[str, str]]
@@ -136,7 +136,7 @@ def time_inner(app: WSGIApp, environ: dict[str, Any], number: int) -> tuple[floa
 def build_app(framework: str, scenario: Scenario) -> WSGIApp:
     """Build the scenario's app on the module named *framework*; `falcon` has apps of its own."""
     if framework != "falcon":
-        return scenario.build(importlib.import_module(framework))
+        return scenario.build(cast(Framework, importlib.import_module(framework)))
     if scenario.falcon is None:
         raise LookupError(f"the scenario {scenario.name!r} has no version for Falcon")
     return scenario.falcon()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
@@ -518,9 +519,9 @@ def test_root_path_of_a_namespace_package(tmp_path: Path, monkeypatch: pytest.Mo
     """A namespace package has no folder of its own."""
     (tmp_path / "spread_package").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "spread_package", importlib.import_module("spread_package"))
     with pytest.raises(RuntimeError, match="No root path can be found for 'spread_package'"):
         get_root_path("spread_package")
-    sys.modules.pop("spread_package", None)
 
 
 def test_blueprint_paths() -> None:

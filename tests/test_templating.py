@@ -121,8 +121,8 @@ def test_streaming_a_template(app: Quaff, pages: Path, client: FlaskClient) -> N
 
     assert client.get("/file").text == "/file   True"
     response = client.get("/text")
-    assert response.text == "/text,1,2"
     assert response.is_streamed
+    assert response.text == "/text,1,2"
 
 
 def test_streaming_without_a_request(app: Quaff) -> None:

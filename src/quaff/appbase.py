@@ -27,7 +27,7 @@ from .helpers import get_debug_flag
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger
 from .oldnames import OldAppNames
-from .routing import Map, UrlBuilder
+from .routing import Map
 from .scaffold import Scaffold, _endpoint_from_view_func, find_package, setupmethod
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .wrappers import Request, Response
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from jinja2 import BaseLoader
     from jinja2 import Environment as JinjaEnvironment
+
+    from .routing.builder import UrlBuilder
 
 _QUIET: Final = frozenset(
     {"_got_first_request", "_table", "_url_builder", "cli", "jinja_env", "jinja_loader", "logger", "name"}
@@ -423,6 +425,8 @@ class AppBase(OldAppNames, Scaffold):
         made = self._url_builder
         revision = self._revision.value
         if made is None or made[0] != revision:
+            from .routing.builder import UrlBuilder
+
             usual = isinstance(self.url_map, Map) and not self.overrides("create_url_adapter")
             made = (revision, UrlBuilder(self.url_map) if usual else None)
             self.__dict__["_url_builder"] = made

@@ -28,7 +28,6 @@ from .ctx import AppContext, RequestContext
 from .errorhandlers import find_error_handler
 from .globals import current_context, raise_no_request
 from .hooks import setupmethod
-from .pipeline import CompiledTable
 from .sessions import SecureCookieSessionInterface
 from .signals import (
     appcontext_tearing_down,
@@ -42,6 +41,8 @@ from .wrappers import Request, Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from .pipeline.table import CompiledTable
 
 _NOT_A_RESPONSE = "The view function did not return a valid response."
 _RETURN_TYPES = (
@@ -97,6 +98,9 @@ class Dispatch(URLs):
         self.__dict__["_got_first_request"] = True
         table = self._table
         if table is None or table.revision != self._revision.value:
+            # PERF: what compiles is imported by the first request, not by `import quaff`.
+            from .pipeline.table import CompiledTable
+
             table = self.__dict__["_table"] = CompiledTable(self, table)
         if not table.compiled or "HTTP_UPGRADE" in environ or not table.is_host_fine(environ):
             return table.ask_the_map(environ, start_response)

@@ -7,19 +7,18 @@ one and `request` and `session` from the other. Without any context the value is
 that is how a read costs no test for "is there a context".
 
 Quaff itself never goes through the proxies; they are for the user's code. What the proxies add to werkzeug's `LocalProxy`
-is a generated property for each name that is commonly read: `request.args` through `LocalProxy.__getattr__` costs about
-1 µs, through the property about 0.15 µs (CPython 3.13).
+is a property for each name that is commonly read: `request.args` through `LocalProxy.__getattr__` costs about 1 µs,
+through the property about 0.15 µs (CPython 3.13).
 
 Read first: `tests/test_globals.py`, `tests/test_ctx.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextvars import ContextVar, Token
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
-from ._internal.codegen import build_function
 from ._internal.imports import defer_package
 from .errors import ContextError
 
@@ -210,83 +209,191 @@ _cv_request: ContextHalf[Any] = ContextHalf("flask.request_ctx", "request_contex
 
 # The proxies -----------------------------------------------------------------------------------------------------------
 
-_REQUEST_NAMES = (
-    "accept_charsets accept_encodings accept_languages accept_mimetypes access_route args authorization base_url "
-    "blueprint blueprints cache_control content_encoding content_length content_type cookies data date endpoint environ "
-    "files form full_path get_data get_json headers host host_url if_match if_modified_since if_none_match "
-    "if_unmodified_since is_json is_secure json max_content_length max_forwards method mimetype mimetype_params path "
-    "query_string range referrer remote_addr remote_user root_path root_url routing_exception scheme script_root server "
-    "stream url url_root url_rule user_agent values view_args"
-).split()
-_SESSION_NAMES = "accessed clear get items keys modified new permanent pop popitem setdefault update values".split()
-_APP_NAMES = (
-    "aborter blueprints config debug ensure_sync extensions import_name instance_path jinja_env json logger name "
-    "response_class request_class root_path secret_key session_interface static_folder testing url_for url_map "
-    "view_functions"
-).split()
-
-
-def _reader(half: str, name: str) -> property:
-    source = f"def {name}(proxy):\n    return _bound().{half}.{name}\n"
-    return property(build_function("proxy", name, source, {"_bound": current_context.get}))
-
-
-def _readers(half: str, names: list[str]) -> dict[str, property]:
-    return {name: _reader(half, name) for name in names}
-
-
-def _mapping_methods(half: str) -> dict[str, Callable[..., Any]]:
-    bodies = {
-        "__getitem__": "(proxy, key):\n    return _bound().{half}[key]\n",
-        "__setitem__": "(proxy, key, value):\n    _bound().{half}[key] = value\n",
-        "__delitem__": "(proxy, key):\n    del _bound().{half}[key]\n",
-        "__contains__": "(proxy, key):\n    return key in _bound().{half}\n",
-        "__iter__": "(proxy):\n    return iter(_bound().{half})\n",
-        "__len__": "(proxy):\n    return len(_bound().{half})\n",
-    }
-    names = {"_bound": current_context.get}
-    return {
-        method: build_function("proxy", method, f"def {method}{body.format(half=half)}", names)
-        for method, body in bodies.items()
-    }
-
-
-def _attribute_methods(half: str) -> dict[str, Callable[..., Any]]:
-    bodies = {
-        "__getattr__": "(proxy, name):\n    return getattr(_bound().{half}, name)\n",
-        "__setattr__": "(proxy, name, value):\n    setattr(_bound().{half}, name, value)\n",
-    }
-    names = {"_bound": current_context.get}
-    return {
-        method: build_function("proxy", method, f"def {method}{body.format(half=half)}", names)
-        for method, body in bodies.items()
-    }
-
-
-def _proxy_class(half: str, names: list[str], *, mapping: bool = False) -> type[LocalProxy[Any]]:
-    members: dict[str, Any] = {"__slots__": (), "__module__": __name__}
-    members.update(_attribute_methods(half))
-    members.update(_readers(half, names))
-    if mapping:
-        members.update(_mapping_methods(half))
-    # COMPAT: the name shows in the representation of an unbound proxy.
-    return type("LocalProxy", (LocalProxy,), members)
-
+# PERF: bound once; the properties below are read several times in each request.
+_bound = current_context.get
 
 # `Any` in what follows: the real types live in higher layers. `quaff/__init__.py` gives the public names their types.
-current_app: Any = _proxy_class("app", _APP_NAMES)(lambda: current_context.get().app)
-g: Any = _proxy_class("g", [])(lambda: current_context.get().g)
-request: Any = _proxy_class("request", _REQUEST_NAMES)(lambda: current_context.get().request)
-session: Any = _proxy_class("session", _SESSION_NAMES, mapping=True)(lambda: current_context.get().session)
+
+
+class AppProxy(LocalProxy[Any]):
+    """The class of `current_app`."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_bound().app, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_bound().app, name, value)
+
+    aborter = property(lambda _: _bound().app.aborter)
+    blueprints = property(lambda _: _bound().app.blueprints)
+    config = property(lambda _: _bound().app.config)
+    debug = property(lambda _: _bound().app.debug)
+    ensure_sync = property(lambda _: _bound().app.ensure_sync)
+    extensions = property(lambda _: _bound().app.extensions)
+    import_name = property(lambda _: _bound().app.import_name)
+    instance_path = property(lambda _: _bound().app.instance_path)
+    jinja_env = property(lambda _: _bound().app.jinja_env)
+    json = property(lambda _: _bound().app.json)
+    logger = property(lambda _: _bound().app.logger)
+    name = property(lambda _: _bound().app.name)
+    request_class = property(lambda _: _bound().app.request_class)
+    response_class = property(lambda _: _bound().app.response_class)
+    root_path = property(lambda _: _bound().app.root_path)
+    secret_key = property(lambda _: _bound().app.secret_key)
+    session_interface = property(lambda _: _bound().app.session_interface)
+    static_folder = property(lambda _: _bound().app.static_folder)
+    testing = property(lambda _: _bound().app.testing)
+    url_for = property(lambda _: _bound().app.url_for)
+    url_map = property(lambda _: _bound().app.url_map)
+    view_functions = property(lambda _: _bound().app.view_functions)
+
+
+class GlobalsProxy(LocalProxy[Any]):
+    """The class of `g`."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_bound().g, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_bound().g, name, value)
+
+
+class RequestProxy(LocalProxy[Any]):
+    """The class of `request`."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_bound().request, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_bound().request, name, value)
+
+    accept_charsets = property(lambda _: _bound().request.accept_charsets)
+    accept_encodings = property(lambda _: _bound().request.accept_encodings)
+    accept_languages = property(lambda _: _bound().request.accept_languages)
+    accept_mimetypes = property(lambda _: _bound().request.accept_mimetypes)
+    access_route = property(lambda _: _bound().request.access_route)
+    args = property(lambda _: _bound().request.args)
+    authorization = property(lambda _: _bound().request.authorization)
+    base_url = property(lambda _: _bound().request.base_url)
+    blueprint = property(lambda _: _bound().request.blueprint)
+    blueprints = property(lambda _: _bound().request.blueprints)
+    cache_control = property(lambda _: _bound().request.cache_control)
+    content_encoding = property(lambda _: _bound().request.content_encoding)
+    content_length = property(lambda _: _bound().request.content_length)
+    content_type = property(lambda _: _bound().request.content_type)
+    cookies = property(lambda _: _bound().request.cookies)
+    data = property(lambda _: _bound().request.data)
+    date = property(lambda _: _bound().request.date)
+    endpoint = property(lambda _: _bound().request.endpoint)
+    environ = property(lambda _: _bound().request.environ)
+    files = property(lambda _: _bound().request.files)
+    form = property(lambda _: _bound().request.form)
+    full_path = property(lambda _: _bound().request.full_path)
+    get_data = property(lambda _: _bound().request.get_data)
+    get_json = property(lambda _: _bound().request.get_json)
+    headers = property(lambda _: _bound().request.headers)
+    host = property(lambda _: _bound().request.host)
+    host_url = property(lambda _: _bound().request.host_url)
+    if_match = property(lambda _: _bound().request.if_match)
+    if_modified_since = property(lambda _: _bound().request.if_modified_since)
+    if_none_match = property(lambda _: _bound().request.if_none_match)
+    if_unmodified_since = property(lambda _: _bound().request.if_unmodified_since)
+    is_json = property(lambda _: _bound().request.is_json)
+    is_secure = property(lambda _: _bound().request.is_secure)
+    json = property(lambda _: _bound().request.json)
+    max_content_length = property(lambda _: _bound().request.max_content_length)
+    max_forwards = property(lambda _: _bound().request.max_forwards)
+    method = property(lambda _: _bound().request.method)
+    mimetype = property(lambda _: _bound().request.mimetype)
+    mimetype_params = property(lambda _: _bound().request.mimetype_params)
+    path = property(lambda _: _bound().request.path)
+    query_string = property(lambda _: _bound().request.query_string)
+    range = property(lambda _: _bound().request.range)
+    referrer = property(lambda _: _bound().request.referrer)
+    remote_addr = property(lambda _: _bound().request.remote_addr)
+    remote_user = property(lambda _: _bound().request.remote_user)
+    root_path = property(lambda _: _bound().request.root_path)
+    root_url = property(lambda _: _bound().request.root_url)
+    routing_exception = property(lambda _: _bound().request.routing_exception)
+    scheme = property(lambda _: _bound().request.scheme)
+    script_root = property(lambda _: _bound().request.script_root)
+    server = property(lambda _: _bound().request.server)
+    stream = property(lambda _: _bound().request.stream)
+    url = property(lambda _: _bound().request.url)
+    url_root = property(lambda _: _bound().request.url_root)
+    url_rule = property(lambda _: _bound().request.url_rule)
+    user_agent = property(lambda _: _bound().request.user_agent)
+    values = property(lambda _: _bound().request.values)
+    view_args = property(lambda _: _bound().request.view_args)
+
+
+class SessionProxy(LocalProxy[Any]):
+    """The class of `session`."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_bound().session, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_bound().session, name, value)
+
+    def __getitem__(self, key: Any) -> Any:
+        return _bound().session[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        _bound().session[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        del _bound().session[key]
+
+    def __contains__(self, key: Any) -> bool:
+        return key in _bound().session
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(_bound().session)
+
+    def __len__(self) -> int:
+        return len(_bound().session)
+
+    accessed = property(lambda _: _bound().session.accessed)
+    clear = property(lambda _: _bound().session.clear)
+    get = property(lambda _: _bound().session.get)
+    items = property(lambda _: _bound().session.items)
+    keys = property(lambda _: _bound().session.keys)
+    modified = property(lambda _: _bound().session.modified)
+    new = property(lambda _: _bound().session.new)
+    permanent = property(lambda _: _bound().session.permanent)
+    pop = property(lambda _: _bound().session.pop)
+    popitem = property(lambda _: _bound().session.popitem)
+    setdefault = property(lambda _: _bound().session.setdefault)
+    update = property(lambda _: _bound().session.update)
+    values = property(lambda _: _bound().session.values)
+
+
+for _class in (AppProxy, GlobalsProxy, RequestProxy, SessionProxy):
+    # COMPAT: an unbound proxy shows as `<LocalProxy unbound>`.
+    _class.__name__ = "LocalProxy"
+del _class
 
 
 def _app_context_or_raise() -> Any:
-    return current_context.get().app_context or raise_no_app()
+    return _bound().app_context or raise_no_app()
 
 
 def _request_context_or_raise() -> Any:
-    return current_context.get().request_context or raise_no_request()
+    return _bound().request_context or raise_no_request()
 
 
+current_app: Any = AppProxy(lambda: _bound().app)
+g: Any = GlobalsProxy(lambda: _bound().g)
+request: Any = RequestProxy(lambda: _bound().request)
+session: Any = SessionProxy(lambda: _bound().session)
 app_ctx: Any = LocalProxy(_app_context_or_raise)
 request_ctx: Any = LocalProxy(_request_context_or_raise)

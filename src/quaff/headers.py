@@ -215,7 +215,7 @@ class Headers(_HeadersBase):
 
         :raises quaff.errors.HeaderError: when the name or a value cannot be sent; then nothing is changed.
         """
-        pairs = [_checked_pair(key, value) for value in values]
+        pairs = [_checked_pair(key, value) for value in values or ()]
         if not pairs:
             self.remove(key)
             return

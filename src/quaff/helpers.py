@@ -108,7 +108,9 @@ def _run_in_context(stream: Iterator[AnyStr]) -> Iterator[AnyStr]:
     # The app context first: otherwise the request context would push another.
     with app_context, request_context:
         try:
-            yield from stream
+            # Not `yield from`: that would close the stream as well, and a response must close what it wraps once.
+            for piece in stream:  # noqa: UP028
+                yield piece
         finally:
             close = getattr(stream, "close", None)
             if close is not None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from werkzeug.exceptions import BadRequest
+
 HOST_MAX = 255
 """The most characters of a host with its port; a DNS name has at most 253 (RFC 1035)."""
 
@@ -74,8 +76,8 @@ def _is_client_address(text: str) -> bool:
     if text == "unknown" or _is_ip(text):
         return True
     if text.startswith("["):
-        address, _, rest = text[1:].partition("]")
-        return _is_ip(address, ipaddress.IPv6Address) and (not rest or _is_colon_port(rest))
+        address, closing, rest = text[1:].partition("]")
+        return bool(closing) and _is_ip(address, ipaddress.IPv6Address) and (not rest or _is_colon_port(rest))
     address, colon, port = text.partition(":")
     return bool(colon) and _is_ip(address, ipaddress.IPv4Address) and _is_colon_port(f":{port}")
 
@@ -129,3 +131,15 @@ _FORWARDED: dict[str, tuple[str, Callable[[str], str | None]]] = {
     ),
     "SCRIPT_NAME": ("X-Forwarded-Prefix", _judge_prefix),
 }
+
+
+def refuse_host(environ: Mapping[str, Any]) -> BadRequest | None:
+    """Return the error for a host, or for a proxy's word, that is not well-formed."""
+    host = environ.get("HTTP_HOST")
+    # RFC: 9112 section 3.2: only HTTP/1.0 may leave the host out; Granian then passes an empty one.
+    if not host and environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        host = None
+    reason = None if host is None else judge_host(host)
+    if reason is None and "werkzeug.proxy_fix.orig" in environ:
+        reason = judge_forwarded(environ)
+    return None if reason is None else BadRequest(f"The request's host is not valid: {reason}.")

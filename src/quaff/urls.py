@@ -16,7 +16,6 @@ from .appbase import AppBase
 from .ctx import RequestContext
 from .globals import current_context
 from .helpers import _split_blueprint_path, check_redirect_location
-from .pipeline.table import refuse_host
 from .wrappers import Request
 
 if TYPE_CHECKING:
@@ -64,6 +63,8 @@ class URLs(AppBase):
                 url_scheme=config["PREFERRED_URL_SCHEME"],
             )
             return adapter
+        from .hosts import refuse_host
+
         refused = refuse_host(request.environ)
         if refused is not None:
             raise refused

@@ -74,11 +74,14 @@ def test_a_finder_that_is_not_installed_changes_nothing() -> None:
 
 
 def test_it_costs_an_interpreter_next_to_nothing() -> None:
-    """What stands in front of every import is small: the finder brings no other module of `compat` but the names."""
+    """What stands in front of every import is small: nothing else is loaded, not even of the standard library.
+
+    The packages around it are left out here: what `import quaff` brings is measured elsewhere.
+    """
     code = """
-import sys, types
+import sys
 for name in ("quaff", "quaff.compat"):
-    module = sys.modules[name] = types.ModuleType(name)
+    module = sys.modules[name] = type(sys)(name)
     module.__path__ = [f"{sys.argv[1]}/" + name.replace(".", "/")]
 before = set(sys.modules)
 import quaff.compat.site
@@ -86,47 +89,5 @@ print(*sorted(set(sys.modules) - before))
 """
     source = importlib.import_module("quaff").__path__[0].removesuffix("/quaff")
     done = subprocess.run([sys.executable, "-c", code, source], capture_output=True, text=True, check=True)
-    loaded = {name for name in done.stdout.split() if not name.startswith("__")}
-    assert loaded <= {
-        "quaff.compat.aliases",
-        "quaff.compat.finder",
-        "quaff.compat.install",
-        "quaff.compat.site",
-        "_collections_abc",
-        "collections",
-        "collections.abc",
-        "importlib.machinery",
-        "typing",
-        "threading",
-        "_weakrefset",
-        "functools",
-        "heapq",
-        "itertools",
-        "keyword",
-        "operator",
-        "reprlib",
-        "types",
-        "contextlib",
-        "re",
-        "re._casefix",
-        "re._compiler",
-        "re._constants",
-        "re._parser",
-        "enum",
-        "copyreg",
-        "_collections",
-        "_functools",
-        "_heapq",
-        "_operator",
-        "_thread",
-        "_sre",
-        "_typing",
-        "warnings",
-        "importlib",
-        "importlib._abc",
-        "_warnings",
-        "importlib._bootstrap",
-        "importlib._bootstrap_external",
-        "abc",
-        "_types",
-    }
+    parts = {"aliases", "finder", "install", "site"}
+    assert set(done.stdout.split()) <= {f"quaff.compat.{part}" for part in parts} | {"_thread", "__future__"}

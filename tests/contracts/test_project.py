@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +19,9 @@ PINS = sorted((ROOT / "requirements").glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", PINS, ids=lambda path: path.name)
-def test_pins_are_exact_and_hashed(path: object) -> None:
+def test_pins_are_exact_and_hashed(path: Path) -> None:
     """Each pinned requirement has one exact version and a hash, and the file names no index."""
-    text = (ROOT / "requirements" / str(path)).read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     requirements = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
     assert requirements
     assert all(re.match(r"[a-z0-9._\[\]-]+==[^ ]+ ", line) for line in requirements)
@@ -28,15 +29,23 @@ def test_pins_are_exact_and_hashed(path: object) -> None:
     assert not re.search(r"^--?\w", text, re.MULTILINE)
 
 
+def _versions(path: Path) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9._-]+)(?:\[\w+\])?==([^ ;]+)", path.read_text("utf-8"), re.MULTILINE):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
 def test_one_version_everywhere() -> None:
-    """A package pinned in several files is pinned to one version, so that all sets fit into one environment."""
-    versions: dict[str, set[str]] = {}
+    """A package pinned in several files is pinned alike, so that all sets fit into one environment.
+
+    Several versions in one file are for different Pythons.
+    """
+    pinned: dict[str, list[set[str]]] = {}
     for path in PINS:
-        for name, version in re.findall(
-            r"^([a-z0-9._-]+)(?:\[\w+\])?==([^ ;]+)", path.read_text("utf-8"), re.MULTILINE
-        ):
-            versions.setdefault(name, set()).add(version)
-    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+        for name, versions in _versions(path).items():
+            pinned.setdefault(name, []).append(versions)
+    assert {name: sets for name, sets in pinned.items() if any(versions != sets[0] for versions in sets)} == {}
 
 
 def test_console_script() -> None:

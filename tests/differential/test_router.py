@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from quaff.routing import ASK_THE_MAP, Map, Router
+from quaff.routing import Map
+from quaff.routing.matcher import ASK_THE_MAP
+from quaff.routing.router import Router
 from quaff.routing.router import Route
 from tests.differential.profiles import examples
 from tests.differential.rules import METHODS, Written, make_map, paths, rule_lists

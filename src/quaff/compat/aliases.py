@@ -5,7 +5,9 @@ A battery that takes the place of an extension adds its rows here.
 
 from __future__ import annotations
 
-from typing import Final
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 FLASK_VERSION: Final = "3.1.3"
 """The Flask whose API Quaff has: what `importlib.metadata.version("flask")` answers under the alias."""

@@ -7,15 +7,17 @@ it. PERF: an interpreter that never imports Flask pays for two small modules (se
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import TYPE_CHECKING, Final
 
 from .aliases import NAMESPACES
 
+# PERF: not even `typing`, `types` and `collections` are loaded when an interpreter starts.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from importlib.machinery import ModuleSpec
     from importlib.metadata import Distribution, DistributionFinder
+    from types import ModuleType
+    from typing import Final
 
     from .loaders import Undo
 
@@ -49,7 +51,7 @@ class AliasFinder:
         from . import loaders
 
         if fullname in NAMESPACES:
-            return ModuleSpec(fullname, loaders.NamespaceLoader(), is_package=True)
+            return loaders.namespace(fullname)
         if root == "flask":
             return loaders.find_flask(fullname, below)
         return loaders.find_gone(fullname) or self._find_changed(fullname, path, target)

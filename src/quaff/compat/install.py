@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-import threading
-from typing import Final
+from _thread import RLock
 
 from .finder import AliasFinder
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
 _finder: Final = AliasFinder()
-_lock: Final = threading.RLock()
+_lock: Final = RLock()
 
 
 def flask_alias_installed() -> bool:

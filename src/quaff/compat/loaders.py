@@ -17,7 +17,7 @@ from .flask_module import FlaskModule
 from .patching import GivenBack, Removed, RemovedModule, warn_user
 from .removed import GONE, rows_of
 
-__all__ = ["GONE", "AliasLoader", "ChangingLoader", "NamespaceLoader", "Undo", "change_of", "find_flask", "find_gone"]
+__all__ = ["GONE", "AliasLoader", "ChangingLoader", "Undo", "change_of", "find_flask", "find_gone", "namespace"]
 
 
 class Undo(Protocol):
@@ -33,6 +33,11 @@ def change_of(name: str) -> Callable[[ModuleType], Undo] | None:
         return PassedOn
     rows = rows_of(name)
     return (lambda module: GivenBack(module, rows)) if rows else None
+
+
+def namespace(fullname: str) -> ModuleSpec:
+    """Return how to make an empty package."""
+    return ModuleSpec(fullname, NamespaceLoader(), is_package=True)
 
 
 def find_flask(fullname: str, below: str) -> ModuleSpec | None:

@@ -5,5 +5,3 @@ the lines that `steps.py` knows for each phase (`phases.py`), with everything le
 `table.py` holds the compiled routes of one revision of the app. The two must never be told apart: `tests/differential/`
 compares them.
 """
-
-from .table import CompiledTable as CompiledTable

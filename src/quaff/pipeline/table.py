@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from ..errorhandlers import find_error_handler
-from ..hosts import judge_forwarded, judge_host
+from ..hosts import refuse_host
 from ..routing.matcher import ASK_THE_MAP
 from ..routing.patterns import Leaf
 from ..routing.router import Route, Router
@@ -75,6 +75,16 @@ class RoutingFailure:
         return self.answer  # type: ignore[return-value]
 
 
+def _runs_users_converters(route: Route) -> bool:
+    """Tell whether a converter of the user's own code takes part.
+
+    COMPAT: in Flask such a converter may use the request, the session and `g`, and may abort; hooks see what it raised. The
+    compiled pipeline converts before any of that is there.
+    """
+    methods = [type(converter).to_python for converter in route.converters]
+    return not all(getattr(method, "__module__", "").startswith(("werkzeug.", "quaff.")) for method in methods)
+
+
 class CompiledTable:
     """Serves the requests of *app* as it was when the table was made."""
 
@@ -117,6 +127,8 @@ class CompiledTable:
         return len(self._made_at) == _CHURN[0] and now - self._made_at[0] < _CHURN[1]
 
     def _make_handler(self, route: Route, method: str) -> Handler:
+        if _runs_users_converters(route):
+            return lambda environ, start_response, captured: self.ask_the_map(environ, start_response)
         return compile_handler(make_plan(self._app, route, method), self.ask_the_map)
 
     def plan_of(self, route: Route | None, method: str) -> Plan:
@@ -178,15 +190,3 @@ class CompiledTable:
             and not app.trap_http_exception(error)
             and find_error_handler(app.error_handler_spec, type(error), error.code, ()) is None
         )
-
-
-def refuse_host(environ: WSGIEnvironment) -> BadRequest | None:
-    """Return the error for a host, or for a proxy's word, that is not well-formed."""
-    host = environ.get("HTTP_HOST")
-    # RFC: 9112 section 3.2: only HTTP/1.0 may leave the host out; Granian then passes an empty one.
-    if not host and environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
-        host = None
-    reason = None if host is None else judge_host(host)
-    if reason is None and "werkzeug.proxy_fix.orig" in environ:
-        reason = judge_forwarded(environ)
-    return None if reason is None else BadRequest(f"The request's host is not valid: {reason}.")

@@ -6,8 +6,6 @@ slashes, rules that end in more than a path). `builder.py` does the same for `ur
 `tests/differential/` hold them against each other.
 """
 
-from .builder import UrlBuilder as UrlBuilder
+# PERF: the matcher, the router and the builder are imported by the first request that needs them.
 from .map import Map as Map
 from .map import Rule as Rule
-from .matcher import ASK_THE_MAP as ASK_THE_MAP
-from .router import Router as Router

@@ -15,6 +15,7 @@ Read first: `tests/routing/test_matcher.py` and `tests/differential/test_router.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -34,8 +35,9 @@ when nothing fits; or `ASK_THE_MAP`."""
 
 _STRING = r"(?P<__werkzeug_0>[^/]{1,})\Z"
 _INTEGER = r"(?P<__werkzeug_0>\d+)\Z"
-_SAFE_DIGITS = 4000
-"""Below the interpreter's limit for turning digits into an int (4,300 by default)."""
+_DIGITS = r"\d"
+_SAFE_DIGITS = sys.int_info.str_digits_check_threshold
+"""Python turns fewer digits than this into an int whatever `sys.set_int_max_str_digits` says."""
 
 
 class _Shape:
@@ -61,7 +63,8 @@ def _shapes(patterns: list[Pattern]) -> list[_Shape]:
     found: dict[Any, _Shape] = {}
     for pattern in patterns:
         signature = tuple("static" if s.text is not None else (s.regex, repr(s.weight)) for s in pattern.segments)
-        key = (signature, pattern.tail and pattern.tail.regex, pattern.unusual)
+        tail = pattern.tail and (pattern.tail.regex, repr(pattern.tail.weight))
+        key = (signature, tail, pattern.unusual)
         found.setdefault(key, _Shape(pattern)).add(pattern)
     return sorted(found.values(), key=lambda shape: shape.order)
 
@@ -111,50 +114,43 @@ def _shape_lines(number: int, shape: _Shape, length: int, names: dict[str, Any])
     names[table] = shape.leaves
     fixed = [f"s{index}" for index in shape.fixed]
     key = fixed[0] if len(fixed) == 1 else f"({', '.join(fixed)})"
+    dynamic = {f"s{index}": segment for index, segment in enumerate(shape.segments) if segment.text is None}
     setup: list[str] = []
-    conditions: list[str] = []
-    captured: list[str] = []
-    for index, segment in enumerate(shape.segments):
-        if segment.text is None:
-            _segment_test(f"{number}_{index}", f"s{index}", segment, names, conditions, captured)
     if shape.tail is not None:
         setup.append(f"    tail = '/'.join(segments[{len(shape.segments)}:])")
-        _segment_test(f"{number}_tail", "tail", shape.tail, names, conditions, captured)
+        dynamic["tail"] = shape.tail
+    tests = [_segment_test(f"{number}_{variable}", variable, segment, names) for variable, segment in dynamic.items()]
     found = f"(leaf := {table}.get({key})) is not None"
     # The dictionary first: it refuses most paths, and a regular expression costs more.
-    test = " and ".join([found, *conditions])
-    values = f"({', '.join(captured)}{',' if len(captured) == 1 else ''})"
-    if any(capture.startswith("*") for capture in captured):
-        values = f"({', '.join(captured)},)"
-    body = (
-        ["        return ASK_THE_MAP"]
-        if shape.unusual
-        else [
-            "        handler = leaf.handlers.get(method)",
-            "        if handler is not None:",
-            f"            return handler, {values}",
-            "        if leaf.ask_the_map:",
-            "            return ASK_THE_MAP",
-            "        missed.append(leaf)",
-        ]
-    )
-    return [*setup, f"    if {test}:", *body]
+    condition = " and ".join([found, *(test for test, _captured in tests)])
+    if shape.unusual:
+        return [*setup, f"    if {condition}:", "        return ASK_THE_MAP"]
+    # Digits without end are a number to Werkzeug's expression, and then to nobody.
+    too_long = [
+        f"len({variable}) >= {_SAFE_DIGITS}" for variable, segment in dynamic.items() if _DIGITS in segment.regex
+    ]
+    captured = "".join(f"{expression}, " for _test, expression in tests)
+    return [
+        *setup,
+        f"    if {condition}:",
+        *([f"        if {' or '.join(too_long)}:", "            return ASK_THE_MAP"] if too_long else []),
+        "        handler = leaf.handlers.get(method)",
+        "        if handler is not None:",
+        f"            return handler, ({captured.rstrip()})",
+        "        if leaf.ask_the_map:",
+        "            return ASK_THE_MAP",
+        "        missed.append(leaf)",
+    ]
 
 
-def _segment_test(
-    number: str, variable: str, segment: Segment, names: dict[str, Any], conditions: list[str], captured: list[str]
-) -> None:
-    """Add the condition for one dynamic segment, and the expressions for what it captures."""
+def _segment_test(number: str, variable: str, segment: Segment, names: dict[str, Any]) -> tuple[str, str]:
+    """Return the condition for one dynamic segment, and the expression for what it captures."""
     if segment.regex == _STRING:
-        conditions.append(variable)
-        captured.append(variable)
-    elif segment.regex == _INTEGER:
+        return variable, variable
+    if segment.regex == _INTEGER:
         # `str.isdecimal` accepts the characters that `\d` does.
-        conditions.append(f"{variable}.isdecimal() and len({variable}) < {_SAFE_DIGITS}")
-        captured.append(variable)
-    else:
-        names[f"fullmatch_{number}"] = re.compile(segment.regex).match
-        conditions.append(f"(found_{number} := fullmatch_{number}({variable})) is not None")
-        count = group_count(segment)
-        groups = [f"'__werkzeug_{group}'" for group in range(count)]
-        captured.append(f"found_{number}[{groups[0]}]" if count == 1 else f"*found_{number}.group({', '.join(groups)})")
+        return f"{variable}.isdecimal()", variable
+    names[f"match_{number}"] = re.compile(segment.regex).match
+    groups = [f"'__werkzeug_{group}'" for group in range(group_count(segment))]
+    captured = f"found_{number}[{groups[0]}]" if len(groups) == 1 else f"*found_{number}.group({', '.join(groups)})"
+    return f"(found_{number} := match_{number}({variable})) is not None", captured

@@ -74,8 +74,10 @@ class Router:
             self._fill(pattern.leaf)
             if pattern.is_static and pattern.leaf.handlers:
                 path = "/" + "/".join(str(segment.text) for segment in pattern.segments)
-                # RFC: PEP 3333: the server passes the path's bytes as latin-1.
-                self.static[path.encode().decode("latin1")] = pattern.leaf.handlers
+                # Leading slashes are one to the map: a rule that starts with two fits no path.
+                if path[1:2] != "/":
+                    # RFC: PEP 3333: the server passes the path's bytes as latin-1.
+                    self.static[path.encode().decode("latin1")] = pattern.leaf.handlers
         self._factory = MatcherFactory(patterns or [])
 
     def _fill(self, leaf: Leaf) -> None:
@@ -123,10 +125,4 @@ class Router:
         if not self.usable or path[:1] != "/" or "//" in path:
             return ASK_THE_MAP
         segments = path.split("/")[1:]
-        found = self._factory.matcher(len(segments))(segments, method)
-        if found == [] and segments[-1]:
-            # Nothing here; with a slash behind it there may be something to redirect to.
-            segments.append("")
-            if self._factory.matcher(len(segments))(segments, method) != []:
-                return ASK_THE_MAP
-        return found
+        return self._factory.matcher(len(segments))(segments, method)
