@@ -63,3 +63,13 @@ def unpack(suite: Suite, cache: Path, into: Path) -> None:
                 tar.extract(member, into, filter="data")
     if not any(into.iterdir()):
         raise Unavailable(f"{suite.source} has none of {', '.join(suite.paths)}")
+    _settle(into / suite.workdir)
+
+
+def _settle(folder: Path) -> None:
+    """Give the suite a configuration of pytest, so that pytest does not go up and find that of Quaff."""
+    for name in ("pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini"):
+        file = folder / name
+        if file.exists() and "pytest" in file.read_text(encoding="utf-8"):
+            return
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")

@@ -307,7 +307,6 @@ CHANGES: dict[str, Callable[[Config], object]] = {
     "or": _or,
     "setdefault": lambda config: config.setdefault("NEW", 1),
     "pop": lambda config: config.pop("A"),
-    "pop default": lambda config: config.pop("MISSING", None),
     "popitem": lambda config: config.popitem(),
     "clear": lambda config: config.clear(),
     "from_mapping": lambda config: config.from_mapping(A=2),
@@ -342,6 +341,8 @@ def test_reading_tells_nobody(config: Config) -> None:
     config._on_change = lambda: pytest.fail("nothing changed")
     assert config["A"] == config.get("A") == config.copy()["A"] == (config | {})["A"]
     assert config.get_namespace("A") == {"": 1}
+    assert config.setdefault("A", 2) == 1
+    assert config.pop("MISSING", None) is None
 
 
 def test_a_failed_change_raises_as_a_dict_does(config: Config) -> None:

@@ -74,9 +74,17 @@ def test_registering_by_code_and_by_class(app: Quaff) -> None:
 @pytest.mark.parametrize(
     "given, error, message",
     [
-        (999, ValueError, "'999' is not a recognized HTTP error code. Use a subclass of HTTPException with that code instead."),
+        (
+            999,
+            ValueError,
+            "'999' is not a recognized HTTP error code. Use a subclass of HTTPException with that code instead.",
+        ),
         (ValueError(), TypeError, r"ValueError\(\) is an instance, not a class. Handlers can only be registered for"),
-        (int, ValueError, "'int' is not a subclass of Exception. Handlers can only be registered for Exception classes or"),
+        (
+            int,
+            ValueError,
+            "'int' is not a subclass of Exception. Handlers can only be registered for Exception classes or",
+        ),
         ("404", TypeError, r"issubclass\(\) arg 1 must be a class"),
     ],
 )
@@ -99,7 +107,12 @@ def test_late_registration_is_refused(app: Quaff) -> None:
 
 @pytest.mark.parametrize(
     "given, expected",
-    [(404, (NotFound, 404)), (Forbidden, (Forbidden, 403)), (Base, (Base, None)), (HTTPException, (HTTPException, None))],
+    [
+        (404, (NotFound, 404)),
+        (Forbidden, (Forbidden, 403)),
+        (Base, (Base, None)),
+        (HTTPException, (HTTPException, None)),
+    ],
 )
 def test_class_and_code(given: Any, expected: Any) -> None:
     """COMPAT: extensions call `_get_exc_class_and_code`, which every scaffold has."""
@@ -196,7 +209,9 @@ def test_blueprint_handlers(app: Quaff) -> None:
     outer.register_blueprint(inner)
     app.register_blueprint(outer)
     client = app.test_client()
-    found = {path: [client.get(f"{path}/{code}").text for code in (403, 409, 400)] for path in ("", "/outer", "/outer/inner")}
+    found = {
+        path: [client.get(f"{path}/{code}").text for code in (403, 409, 400)] for path in ("", "/outer", "/outer/inner")
+    }
     assert found == {
         "": ["app", "app", "app"],
         "/outer": ["outer", "outer", "app"],

@@ -13,7 +13,9 @@ from quaff.errors import ContextError, HeaderError, QuaffError, SetupError
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, QuaffError)]
 
 
-@pytest.mark.parametrize("cls, built_in", [(SetupError, AssertionError), (ContextError, RuntimeError), (HeaderError, ValueError)])
+@pytest.mark.parametrize(
+    "cls, built_in", [(SetupError, AssertionError), (ContextError, RuntimeError), (HeaderError, ValueError)]
+)
 def test_each_error_is_the_one_that_flask_users_catch(cls: type[QuaffError], built_in: type[Exception]) -> None:
     """`except RuntimeError` and the like in old code catch Quaff's errors."""
     with pytest.raises(built_in, match="why"):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +21,17 @@ from quaff.formparser import FileStorage, check_disposition, clean_filename, loa
 from quaff.streams import body_stream
 
 URLENCODED = "application/x-www-form-urlencoded"
+
+OPENED: list[Any] = []
+"""The files that requests of the running test opened."""
+
+
+@pytest.fixture(autouse=True)
+def close_files() -> Iterator[None]:
+    """Close what a request would close when it ends."""
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 class Upload(WerkzeugRequest):
@@ -45,6 +57,7 @@ class Upload(WerkzeugRequest):
 
     def _get_file_stream(self, *args: Any, **kwargs: Any) -> Any:
         self.opened.append(super()._get_file_stream(*args, **kwargs))
+        OPENED.append(self.opened[-1])
         return self.opened[-1]
 
 
@@ -75,7 +88,7 @@ def multipart(*parts: bytes, end: bytes = b"--B--\r\n", boundary: str = "B", **o
 def werkzeug_multipart(body: bytes, content_type: str) -> tuple[Any, Any]:
     """Give what Werkzeug makes of the body."""
     request = Upload(body, content_type)
-    parser = FormDataParser(cls=ImmutableMultiDict)
+    parser = FormDataParser(stream_factory=request._get_file_stream, cls=ImmutableMultiDict)
     return parser.parse(io.BytesIO(body), request.mimetype, len(body), request.mimetype_params)[1:]
 
 
@@ -279,18 +292,38 @@ def test_good_forms_are_read_as_werkzeug_reads_them(parts: list[tuple[str, str |
     ]
 
 
-def test_any_chunking_gives_the_same_form() -> None:
-    """The body may arrive byte by byte."""
+class Split(io.BytesIO):
+    """An input whose first read ends at *at*, and which then gives *step* bytes a read."""
 
-    class Dribble(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            return super().read(1 if size else 0)
+    def __init__(self, body: bytes, at: int, step: int) -> None:
+        super().__init__(body)
+        self.at, self.step = at, step
 
-    body = part('form-data; name="a"', b"1\r\n--2") + part('form-data; name="f"; filename="x"', b"\r\n" * 9) + b"--B--"
-    request = Upload(body, "multipart/form-data; boundary=B")
-    request.environ["wsgi.input"] = Dribble(body)
-    form, files = load(request)
-    assert (form["a"], files["f"].read()) == ("1\r\n--2", b"\r\n" * 9)
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return what arrived so far."""
+        return super().read(self.at - self.tell() if self.tell() < self.at else self.step)
+
+
+@pytest.mark.parametrize("padding", ["", " ", " \t "])
+@pytest.mark.parametrize("step", [1, 2, 3, 1000])
+def test_any_chunking_gives_the_same_form(padding: str, step: int) -> None:
+    """Wherever the reads end, every byte of the fields and files is there and none is added."""
+    body = b"".join(
+        [
+            part('form-data; name="a"', b"1\r\n--2\n"),
+            part('form-data; name="f"; filename="x"', b"\r\n" * 3 + b"--\r"),
+            part('form-data; name="f"; filename="y"', b"--Bx\r\n--B-\r\n--B-x"),
+            part('form-data; name="f"; filename="z"', b""),
+            b"--B--",
+        ]
+    ).replace(b"--B\r\n", b"--B" + padding.encode() + b"\r\n")
+    for at in range(1, len(body)):
+        request = Upload(body, "multipart/form-data; boundary=B")
+        request.environ["wsgi.input"] = Split(body, at, step)
+        form, files = load(request)
+        assert form["a"] == "1\r\n--2\n"
+        contents = [file.read() for file in files.getlist("f")]
+        assert contents == [b"\r\n" * 3 + b"--\r", b"--Bx\r\n--B-\r\n--B-x", b""]
 
 
 def test_large_files_go_to_disk() -> None:
@@ -309,14 +342,14 @@ def test_large_files_go_to_disk() -> None:
 GOOD = 'form-data; name="a"'
 
 BROKEN: dict[str, tuple[bytes, str]] = {
-    "truncated in the headers": (b'--B\r\nContent-Disposition: form-data; name="a"', "cannot parse beyond"),
-    "truncated in the value": (part(GOOD)[:-3], "cannot parse beyond"),
-    "no end": (part(GOOD), "cannot parse beyond"),
-    "end with one hyphen": (part(GOOD) + b"--B-", "cannot parse beyond"),
-    "another boundary": (part(GOOD).replace(b"--B", b"--C") + b"--C--", "cannot parse beyond"),
-    "no part at all": (b"hello", "cannot parse beyond"),
+    "truncated in the headers": (b'--B\r\nContent-Disposition: form-data; name="a"', "it ends before its last boundary"),
+    "truncated in the value": (part(GOOD)[:-3], "it ends before its last boundary"),
+    "no end": (part(GOOD), "it ends before its last boundary"),
+    "end with one hyphen": (part(GOOD) + b"--B-", "it ends before its last boundary"),
+    "another boundary": (part(GOOD).replace(b"--B", b"--C") + b"--C--", "it ends before its last boundary"),
+    "no part at all": (b"hello", "it ends before its last boundary"),
     "no disposition": (b"--B\r\nContent-Type: text/plain\r\n\r\n1\r\n--B--", "exactly one Content-Disposition"),
-    "no headers": (b"--B\r\n\r\n\r\n1\r\n--B--", "cannot parse beyond|exactly one"),
+    "no headers": (b"--B\r\n\r\n\r\n1\r\n--B--", "exactly one"),
     "two dispositions": (part(GOOD, b"1", 'Content-Disposition: form-data; name="b"') + b"--B--", "exactly one"),
     "no name": (part("form-data") + b"--B--", "has no name"),
     "file without a name": (part('form-data; filename="x"') + b"--B--", "has no name"),
@@ -453,10 +486,8 @@ def test_hostile_input_takes_linear_time(flood: bytes, kind: str) -> None:
         body = data if kind == "preamble" else part(GOOD + extra, data)
         request = Upload(body, "multipart/form-data; boundary=B")
         started = time.process_time()
-        try:
+        with contextlib.suppress(BadRequest):
             load(request, max_memory=None, max_parts=None)
-        except BadRequest:
-            pass
         for file in request.opened:
             file.close()
         return time.process_time() - started

@@ -293,7 +293,6 @@ def test_class_level_reads(shop: Quaff) -> None:
         assert isinstance(type(proxy).__module__, str)
 
 
-
 # The context variable --------------------------------------------------------------------------------------------------
 
 

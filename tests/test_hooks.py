@@ -176,11 +176,11 @@ def test_a_teardown_sees_the_error(app: Quaff) -> None:
 
     @app.get("/<name>")
     def index(name: str) -> str:
-        raise {"key": KeyError, "value": ValueError}[name]
+        raise {"key": KeyError, "value": ValueError}[name]("why")
 
     client = app.test_client()
     assert client.get("/key").text == "taken"
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="why"):
         client.get("/value")
     assert seen[0] is None
     assert isinstance(seen[1], ValueError)

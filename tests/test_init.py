@@ -88,7 +88,9 @@ def test_json_is_the_module() -> None:
     assert quaff.json.loads("[1]") == [1]
 
 
-@pytest.mark.parametrize("module", ["jinja2", "click", "granian", "werkzeug.serving", "werkzeug.test", "itsdangerous", "asyncio"])
+@pytest.mark.parametrize(
+    "module", ["jinja2", "click", "granian", "werkzeug.serving", "werkzeug.test", "itsdangerous", "asyncio"]
+)
 def test_import_leaves_the_heavy_parts_out(module: str) -> None:
     """`import quaff` does not load what a worker process may never need."""
     assert run(f"import sys, quaff; print({module!r} in sys.modules)") == "False"

@@ -103,7 +103,12 @@ def test_an_unhandled_error(app: Quaff, heard: list[Any]) -> None:
         raise problem
 
     assert app.test_client().get("/").status_code == 500
-    assert names_of(heard)[1:5] == ["request_started", "got_request_exception", "request_finished", "request_tearing_down"]
+    assert names_of(heard)[1:5] == [
+        "request_started",
+        "got_request_exception",
+        "request_finished",
+        "request_tearing_down",
+    ]
     assert heard[2][1] == {"exception": problem}
     assert heard[4][1] == {"exc": problem}
 

@@ -28,6 +28,7 @@ class HasConfig(Protocol):
     @property
     def config(self) -> dict[str, Any]:
         """The configuration."""
+        raise NotImplementedError
 
 
 class ConfigAttribute(Generic[T]):
@@ -230,14 +231,19 @@ class Config(dict[str, Any]):
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """Return the value of *key*, storing *default* when there is none."""
+        # Extensions call this on every request for keys that are long there: no change, and nothing to compile anew.
+        known = key in self
         value = super().setdefault(key, default)
-        self._changed()
+        if not known:
+            self._changed()
         return value
 
-    def pop(self, *args: Any) -> Any:
-        """Remove a key and return its value, or the default; without one raise `KeyError`."""
-        value = super().pop(*args)
-        self._changed()
+    def pop(self, key: str, *default: Any) -> Any:
+        """Remove *key* and return its value, or the default; without one raise `KeyError`."""
+        known = key in self
+        value = super().pop(key, *default)
+        if known:
+            self._changed()
         return value
 
     def popitem(self) -> tuple[str, Any]:

@@ -50,7 +50,16 @@ _RETURN_TYPES = (
     " Response instance, or WSGI callable, but it was a"
 )
 
-_LAZY_SESSION_METHODS = ("open_session", "make_null_session")
+_SEEN_OF_SESSIONS = (
+    "is_null_session",
+    "make_null_session",
+    "null_session_class",
+    "open_session",
+    "save_session",
+    "session_class",
+    "should_set_cookie",
+)
+"""What tells of a session interface when it opens a session, and for which requests."""
 
 
 def _active_request_context() -> RequestContext:
@@ -97,7 +106,7 @@ class Dispatch(URLs):
         """Serve a request for which the table is stale, the host is new, or a header asks for a closer look."""
         self.__dict__["_got_first_request"] = True
         table = self._table
-        if table is None or table.revision != self._revision.value:
+        if table is None or table.revision != self._revision.value or table.has_calmed_down():
             # PERF: what compiles is imported by the first request, not by `import quaff`.
             from .pipeline.table import CompiledTable
 
@@ -124,9 +133,8 @@ class Dispatch(URLs):
         own = SecureCookieSessionInterface
         return (
             issubclass(cls, own)
-            and all(getattr(cls, name) is getattr(own, name) for name in _LAZY_SESSION_METHODS)
-            and cls.save_session is own.save_session
-            and not any(name in interface.__dict__ for name in (*_LAZY_SESSION_METHODS, "save_session"))
+            and all(getattr(cls, name) is getattr(own, name) for name in _SEEN_OF_SESSIONS)
+            and not any(name in interface.__dict__ for name in _SEEN_OF_SESSIONS)
         )
 
     def app_context(self) -> AppContext:

@@ -17,10 +17,12 @@ class HasLogger(Protocol):
     @property
     def name(self) -> str:
         """The name of the app, and of its logger."""
+        raise NotImplementedError
 
     @property
     def debug(self) -> bool:
         """Whether the app is in debug mode."""
+        raise NotImplementedError
 
 
 def _current_errors_stream() -> TextIO:

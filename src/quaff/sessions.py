@@ -266,7 +266,8 @@ class SecureCookieSessionInterface(SessionInterface):
     def _fast_signer(self, app: Any) -> CookieSigner | None:
         """Return the signer for the app's keys when this interface uses Flask's own format, else None."""
         if (
-            type(self).get_signing_serializer is not SecureCookieSessionInterface.get_signing_serializer
+            not app.secret_key
+            or type(self).get_signing_serializer is not SecureCookieSessionInterface.get_signing_serializer
             or self.digest_method is not _lazy_sha1
             or self.key_derivation != "hmac"
             or not isinstance(self.salt, str)
@@ -286,9 +287,13 @@ class SecureCookieSessionInterface(SessionInterface):
         if signer is None:
             return self._open_with_itsdangerous(app, value, max_age)
         try:
-            return self.session_class(self.serializer.loads(signer.unsign(value, max_age).decode()))
+            return self._make_session(self.serializer.loads(signer.unsign(value, max_age).decode()))
         except (BadCookie, ValueError):
             return self.session_class()
+
+    def _make_session(self, values: Any) -> SecureCookieSession:
+        # Signed with our key, but no session: another program may use the same key and salt.
+        return self.session_class(values) if isinstance(values, Mapping) else self.session_class()
 
     def may_be_permanent(self, value: str) -> bool:
         """Tell, from the unchecked payload of a cookie, whether it could be a permanent session.
@@ -310,13 +315,13 @@ class SecureCookieSessionInterface(SessionInterface):
         if serializer is None:
             return None
         try:
-            return self.session_class(serializer.loads(value, max_age=max_age))
+            return self._make_session(serializer.loads(value, max_age=max_age))
         except SignatureExpired as error:
             signed = error.date_signed
             if signed is not None and error.payload is not None:
                 age = time.time() - signed.timestamp()
                 if -CLOCK_TOLERANCE <= age < 0:
-                    return self.session_class(serializer.load_payload(error.payload))
+                    return self._make_session(serializer.load_payload(error.payload))
             return self.session_class()
         except BadSignature:
             return self.session_class()

@@ -55,6 +55,7 @@ class View:
         :param name: the name of the function, and so by default the endpoint.
         :param class_args: passed to the class whenever an instance is made, as is *class_kwargs*.
         """
+        function: Any
         if cls.init_every_request:
 
             def view(**kwargs: Any) -> ResponseReturnValue:
@@ -70,7 +71,7 @@ class View:
                 app = current_context.get().app
                 return app.ensure_sync(instance.dispatch_request)(**kwargs)  # type: ignore[no-any-return]
 
-        function: Any = view
+        function = view
         if cls.decorators:
             # Before decorating, too: decorators read these.
             function.__name__ = name

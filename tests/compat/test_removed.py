@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from quaff.compat import install_as_flask, uninstall_flask_alias
+from quaff.compat.aliases import MODULES
 from quaff.compat.patching import Removed
 from quaff.compat.removed import GONE, all_rows, rows_of
 
@@ -24,6 +25,10 @@ ELSEWHERE = {"feedwerk.atom", "cachelib", "secure_cookie.cookie", "secure_cookie
 
 def _holder(flask: ModuleType, module: str) -> ModuleType:
     return flask if module == "flask" else importlib.import_module(module)
+
+
+def _alias(module: str) -> str:
+    return next((alias for alias, real in MODULES.items() if real == module), module)
 
 
 @pytest.mark.parametrize("module, name, row", ROWS, ids=IDS)
@@ -49,7 +54,7 @@ def test_name_is_back(flask: ModuleType, module: str, name: str, row: Removed) -
 @pytest.mark.parametrize("module, name, row", ROWS, ids=IDS)
 def test_import_statement_warns_once(flask: ModuleType, module: str, name: str, row: Removed) -> None:
     """`from module import name` warns once, although Python asks a package twice."""
-    alias = module.replace("quaff", "flask", 1)
+    alias = _alias(module)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         exec(compile(f"from {alias} import {name}", "program.py", "exec"), {})
@@ -59,7 +64,7 @@ def test_import_statement_warns_once(flask: ModuleType, module: str, name: str, 
 @pytest.mark.parametrize("module, name", [(module, name) for module, name, row in ROWS if row.removed_in])
 def test_under_warnings_as_errors_the_name_is_not_there(flask: ModuleType, module: str, name: str) -> None:
     """`-W error` makes it an ImportError, as with today's Flask: code that tries old names first goes on."""
-    alias = module.replace("quaff", "flask", 1)
+    alias = _alias(module)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not hasattr(_holder(flask, module), name)

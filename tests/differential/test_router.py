@@ -12,7 +12,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from quaff.routing import Map
 from quaff.routing.matcher import ASK_THE_MAP
 from quaff.routing.router import Router
-from quaff.routing.router import Route
+from quaff.routing.matcher import ASK_THE_MAP
+from quaff.routing.router import Route, Router
 from tests.differential.profiles import examples
 from tests.differential.rules import METHODS, Written, make_map, paths, rule_lists
 

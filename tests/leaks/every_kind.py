@@ -73,11 +73,11 @@ def multipart(size: int) -> str:
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 FORM = "application/x-www-form-urlencoded"
 KINDS = [
-    Kind("hello", 180, "/"),
+    Kind("hello", 175, "/"),
     Kind("dict", 170, "/users/{n}"),
     Kind("args", 100, "/search", query="q=word{n}&page={n}"),
     Kind("json", 100, "/echo", method="POST", body='{{"name": "ada{n}"}}', content_type="application/json"),
-    Kind("form", 60, "/form", method="POST", body="user=ada{n}&password=secret", content_type=FORM),
+    Kind("form", 55, "/form", method="POST", body="user=ada{n}&password=secret", content_type=FORM),
     Kind("multipart", 20, "/form", method="POST", body=multipart(200), content_type=MULTIPART),
     # More than Werkzeug keeps in memory: goes through a temporary file, whose handle has to be closed.
     Kind("upload", 2, "/form", method="POST", body=multipart(600_000), content_type=MULTIPART),
@@ -98,7 +98,13 @@ KINDS = [
     Kind("options", 10, "/users/{n}", method="OPTIONS"),
     Kind("async view", 10, "/async/{n}"),
     Kind("after_this_request", 20, "/after/{n}"),
+    Kind("hooks", 5, "/part/{n}0"),
+    Kind("aborted", 5, "/part/{n}1", status=403),
 ]
+"""Every kind of request; the shares add up to 1000."""
+
+WARM_UP = 500
+"""Requests of each kind before the first measurement, at least: caches with a bound are full by then."""
 
 
 class TeapotError(Exception):
@@ -142,13 +148,13 @@ def add_plain_views(app: Quaff) -> None:
 
 
 def add_stateful_views(app: Quaff) -> None:
-    """Register the views that leave something behind: sessions, errors, streams, templates, callbacks."""
+    """Register the views with something to clean up: sessions, errors, streams."""
 
     @app.get("/visits/<int:n>")
     def visits(n: int) -> str:
         session["visits"] = session.get("visits", 0) + n
         flash(f"visit {n}")
-        return " ".join(get_flashed_messages())
+        return f"{len(get_flashed_messages())} messages"
 
     @app.get("/fails/<int:n>")
     def fails(n: int) -> str:
@@ -170,6 +176,10 @@ def add_stateful_views(app: Quaff) -> None:
                 yield f"{request.path} {n + piece}"
 
         return stream_with_context(pieces()), {"X-Kind": "stream"}
+
+
+def add_late_views(app: Quaff) -> None:
+    """Register the views that call something after themselves or elsewhere: templates, callbacks, the event loop."""
 
     @app.get("/page/<int:n>")
     def page(n: int) -> str:
@@ -229,6 +239,7 @@ def build_app(compiled: bool, leaked: list[Any] | None) -> Quaff:
     app.jinja_loader = jinja2.DictLoader({"table.html": TABLE})
     add_plain_views(app)
     add_stateful_views(app)
+    add_late_views(app)
     add_hooks(app)
     if leaked is not None:
         search = app.view_functions["search"]
@@ -239,7 +250,7 @@ def build_app(compiled: bool, leaked: list[Any] | None) -> Quaff:
 
         app.view_functions["search"] = keep
     # Errors are logged as in production, traceback and all, to nowhere.
-    app.logger.handlers[:] = [logging.StreamHandler(Path(os.devnull).open("w", encoding="utf-8"))]
+    app.logger.handlers[:] = [logging.FileHandler(os.devnull)]
     app.logger.propagate = False
     return app
 
@@ -333,24 +344,23 @@ class Size:
 
 
 def run(total: int, compiled: bool, leak: bool) -> dict[str, Any]:
-    """Send *total* requests after a warm-up of a tenth; return the growth of the whole and of each kind."""
+    """Send *total* requests after a warm-up; return the growth of the whole and of each kind."""
     leaked: list[Any] | None = [] if leak else None
     client = Client(build_app(compiled, leaked))
-    kinds = [*KINDS, Kind("hooks", 5, "/part/{n}0"), Kind("aborted", 5, "/part/{n}1", status=403)]
-    counts = {kind.name: total * kind.share // 1000 for kind in kinds}
+    counts = {kind.name: total * kind.share // 1000 for kind in KINDS}
     number = 0
-    for kind in kinds:
-        for _ in range(max(20, counts[kind.name] // 10)):
+    for kind in KINDS:
+        for _ in range(max(WARM_UP, counts[kind.name] // 10)):
             number += 1
             client.send(kind, number)
-    by_kind: dict[str, dict[str, int]] = {}
+    by_kind: dict[str, dict[str, Any]] = {}
     started = before = Size.now()
-    for kind in kinds:
+    for kind in KINDS:
         for _ in range(counts[kind.name]):
             number += 1
             client.send(kind, number)
         after = Size.now()
-        by_kind[kind.name] = after.growth_since(before)
+        by_kind[kind.name] = {"requests": counts[kind.name], "growth": after.growth_since(before)}
         before = after
     return {"requests": sum(counts.values()), "growth": before.growth_since(started), "kinds": by_kind}
 

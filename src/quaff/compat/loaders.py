@@ -141,12 +141,10 @@ class AliasLoader(Loader):
         """Run nothing, the module has run; give it back the spec of its own name."""
         module.__spec__ = self._real_specs.get(self._target, module.__spec__)
 
-    def get_code(self, name: str) -> CodeType | None:
-        """Return the code of the module: what `python -m flask.cli` runs."""
-        spec = importlib.util.find_spec(self._target)
-        loader: Any = spec.loader if spec else None  # Any: `get_code` is optional in the loader protocol
-        code: CodeType | None = loader.get_code(self._target) if loader else None
-        return code
+    def get_code(self, name: str) -> CodeType:
+        """Return code that runs the module under its own name, where its relative imports are right: `python -m` asks."""
+        source = f"import runpy\nrunpy.run_module({self._target!r}, run_name='__main__', alter_sys=True)\n"
+        return compile(source, f"<{name}, which is {self._target}>", "exec", dont_inherit=True)
 
 
 class ChangingLoader(Loader):

@@ -16,6 +16,7 @@ from ..globals import NO_CONTEXT, current_context
 from .ending import end_request
 from .phases import Phase
 from .plan import Plan
+from .results import finish_anew
 from .steps import STEPS, Scope
 
 Handler = Callable[..., Any]
@@ -29,12 +30,15 @@ def _names(plan: Plan, ask_the_map: Handler) -> dict[str, Any]:
         "RequestContext": RequestContext,
         "app": plan.app,
         "ask_the_map": ask_the_map,
+        "compiled_at": plan.revision,
         "end_request": end_request,
         "ensure_sync": plan.app.ensure_sync,
+        "finish_anew": finish_anew,
         "get_bound": current_context.get,
         "int": int,
         "new": object.__new__,
         "reset_bound": current_context.reset,
+        "revision": plan.app._revision,
         "set_bound": current_context.set,
     }
 
@@ -55,7 +59,12 @@ def source_of(plan: Plan, scope: Scope) -> str:
         "            except Exception as exception:",
         "                rv = app.handle_user_exception(exception)",
     ]
-    lines += phase(Phase.RESULT, 3) + phase(Phase.AFTER, 3) + phase(Phase.SESSION, 3) + phase(Phase.FINISHED, 3)
+    lines += [
+        "            if revision.value != compiled_at:",
+        "                response = finish_anew(app, rv)",
+        "            else:",
+    ]
+    lines += phase(Phase.RESULT, 4) + phase(Phase.AFTER, 4) + phase(Phase.SESSION, 4) + phase(Phase.FINISHED, 4)
     lines += [
         "        except Exception as exception:",
         "            error = exception",

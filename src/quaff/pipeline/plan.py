@@ -23,6 +23,9 @@ class Plan:
     app: Any
     """The app."""
 
+    revision: int
+    """The app's revision for which this holds. A request during which it moves on is finished in the reference pipeline."""
+
     route: Route | None
     """The route, or None for the plan of requests that match no route."""
 
@@ -44,8 +47,11 @@ class Plan:
     first_request: bool
     """Whether functions for the first request are still to be run."""
 
+    eager_globals: bool
+    """Whether `g` is made at once: a class of the user's own may do something when it is made."""
+
     eager_request: bool
-    """Whether the request object is made at once: a class of the user's own may do something when it is made."""
+    """Whether the request object is made at once: a class of the user's own may do something when it is made or closed."""
 
     eager_session: bool
     """Whether the session interface is asked at the start and told at the end, whatever happens to the session."""
@@ -95,6 +101,14 @@ def _is_plain_response(app: Any) -> bool:
         and cls.set_data is Response.set_data
         and cls.default_mimetype == "text/html"
         and cls.default_status == 200
+        and cls.automatically_set_content_length
+        and cls._sends_itself
+    )
+
+
+def _is_plain_request(cls: Any) -> bool:
+    return isinstance(cls, type) and all(
+        getattr(cls, name) is getattr(Request, name) for name in ("__init__", "__new__", "close")
     )
 
 
@@ -117,15 +131,19 @@ def _view_that_is_missing(endpoint: str) -> Callable[..., Any]:
 
 def make_plan(app: Any, route: Route | None, method: str) -> Plan:
     """Look everything up that a request of *route* would look up in Flask."""
+    # First: what changes while the plan is made makes it stale.
+    revision: int = app._revision.value
     endpoint = "" if route is None else route.endpoint
     blueprints = _split_blueprint_path(endpoint.rpartition(".")[0]) if "." in endpoint else []
     outer_first = (None, *reversed(blueprints))
     inner_first = (*blueprints, None)
     sync = app.ensure_sync
 
-    def functions(registry: Any, names: Any, *, backwards: bool = False) -> tuple[Callable[..., Any], ...]:
-        found = [registry[name][::-1] if backwards else registry[name] for name in names if name in registry]
-        return tuple(sync(function) for group in found for function in group)
+    def functions(registry: Any, names: Any) -> list[list[Callable[..., Any]]]:
+        return [list(registry[name]) for name in names if name in registry]
+
+    def chain(groups: list[list[Callable[..., Any]]]) -> tuple[Callable[..., Any], ...]:
+        return tuple(sync(function) for group in groups for function in group)
 
     view = None
     if route is not None and not (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
@@ -139,14 +157,17 @@ def make_plan(app: Any, route: Route | None, method: str) -> Plan:
     lazy_session = app.opens_session_lazily()
     return Plan(
         app=app,
+        revision=revision,
         route=route,
         method=method,
         view=view,
-        preprocessors=functions(app.url_value_preprocessors, outer_first),
-        before=functions(app.before_request_funcs, outer_first),
-        after=functions(app.after_request_funcs, inner_first, backwards=True),
+        # COMPAT: Flask calls these as they are: an async one never runs.
+        preprocessors=tuple(sum(functions(app.url_value_preprocessors, outer_first), [])),
+        before=chain(functions(app.before_request_funcs, outer_first)),
+        after=chain([group[::-1] for group in functions(app.after_request_funcs, inner_first)]),
         first_request=app.has_first_request_functions(),
-        eager_request=app.request_class.__init__ is not Request.__init__,
+        eager_globals=app.app_ctx_globals_class.__init__ is not object.__init__,
+        eager_request=not _is_plain_request(app.request_class),
         eager_session=not lazy_session,
         refreshes_session=lazy_session and bool(app.secret_key) and app.config["SESSION_REFRESH_EACH_REQUEST"],
         plain_responses=_is_plain_response(app),

@@ -62,6 +62,14 @@ def run_after_functions(context: Any, response: Any) -> Any:
     return response
 
 
+def finish_anew(app: Any, result: Any) -> Any:
+    """Finish a request during which the app changed, in the reference pipeline.
+
+    COMPAT: extensions append to `app.after_request_funcs` and filter it while a request runs, and mean that request.
+    """
+    return app.finalize_request(result.response(app.response_class) if type(result) is Answer else result)
+
+
 def save_session(context: Any, response: Any) -> None:
     """Let the session interface save the session, unless it is a null session."""
     app = context.app

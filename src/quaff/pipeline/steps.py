@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import signals
+from .opening import announce_app_context, open_session_first
 from .phases import Phase
 from .plan import Plan
 from .results import (
@@ -51,15 +52,21 @@ class Scope:
 def bind_lines(plan: Plan, scope: Scope) -> list[str]:
     """Make the context and bind it. The context is filled here: calling its `__init__` would cost as much again."""
     lines = ["context = new(RequestContext)", "context.app = app", "context.environ = environ"]
-    if plan.route is not None:
-        scope.add("route", plan.route)
+    if plan.route is None:
+        lines += ["context.routing_failure = captured"]
+    elif not plan.eager_session:
         lines += ["context.route = route"]
         if plan.route.names:
             lines += ["context.captured = captured"]
         if _converts_itself(plan):
-            lines = [*_conversion_lines(plan, scope), *lines, "context.values = values"]
-    else:
-        lines += ["context.routing_failure = captured"]
+            lines += ["context.values = values"]
+    if plan.route is not None:
+        scope.add("route", plan.route)
+    if _converts_itself(plan):
+        lines = [*_conversion_lines(plan, scope), *lines]
+    if plan.eager_request:
+        # Before the context is bound, as in Flask: what the class raises goes to the server.
+        lines.append("context.request")
     return [
         *lines,
         "bound = get_bound()",
@@ -70,11 +77,18 @@ def bind_lines(plan: Plan, scope: Scope) -> list[str]:
 
 
 def _converts_itself(plan: Plan) -> bool:
-    """Whether the values are converted once, up front: a converter of the user's own may be slow, or refuse."""
+    """Whether the values are converted once, up front: when a converter may refuse, or a name is no name in a call."""
     route = plan.route
-    return route is not None and any(
-        route.conversion(index) is None or keyword.iskeyword(name) for index, name in enumerate(route.names)
+    return route is not None and not (
+        all(route.conversion(index) is not None for index in range(len(route.names)))
+        and all(_can_be_written(name) for name in (*route.names, *route.defaults))
     )
+
+
+def _can_be_written(name: object) -> bool:
+    """Tell whether `view(NAME=...)` is Python, and means that name. Default values may have any string as name."""
+    is_name = isinstance(name, str) and name.isascii() and name.isidentifier()
+    return is_name and not keyword.iskeyword(name) and name != "__debug__"
 
 
 def _conversion_lines(plan: Plan, scope: Scope) -> list[str]:
@@ -90,13 +104,16 @@ def _conversion_lines(plan: Plan, scope: Scope) -> list[str]:
 def open_lines(plan: Plan, scope: Scope) -> list[str]:
     """Signal that the app context is there, and let an interface of the user's own open the session."""
     lines = []
+    if plan.eager_globals:
+        lines += ["if context.owns_app_context:", "    context.g"]
     if plan.signals_pushed:
-        scope.add("appcontext_pushed", signals.appcontext_pushed)
-        lines += ["if context.owns_app_context:", "    appcontext_pushed.send(app, _async_wrapper=ensure_sync)"]
-    if plan.eager_request:
-        lines.append("context.request")
+        scope.add("announce_app_context", announce_app_context)
+        lines += ["if context.owns_app_context:", "    announce_app_context(context, bound)"]
     if plan.eager_session:
-        lines.append("context.open_session()")
+        scope.add("open_session_first", open_session_first)
+        values = "values" if _converts_itself(plan) else "route.convert(*captured)"
+        matched = "None, None" if plan.route is None else f"route, {values}"
+        lines.append(f"open_session_first(context, {matched})")
     return lines
 
 
@@ -289,7 +306,11 @@ def end_lines(plan: Plan, scope: Scope) -> list[str]:
     if plan.tears_down:
         return ["end_request(context, token, error)"]
     return [
-        "if get_bound() is not context or 'werkzeug.debug.preserve_context' in environ:",
+        "if (",
+        "    get_bound() is not context",
+        "    or 'werkzeug.debug.preserve_context' in environ",
+        "    or revision.value != compiled_at",
+        "):",
         "    end_request(context, token, error)",
         "else:",
         "    reset_bound(token)",

@@ -96,12 +96,13 @@ class CompiledTable:
         self._routing_revision: int = -1 if map_revision is None else map_revision.value
         self._app = app
         self._made_at: deque[float] = deque(maxlen=_CHURN[0]) if previous is None else previous._made_at
+        self._churning = self._is_churning()
         self.compiled = bool(
             app.compiled
             and map_revision is not None
             and not app.subdomain_matching
             and not app.overrides(*_INLINED)
-            and not self._is_churning()
+            and not self._churning
         )
         self.hosts: set[str | None] = set()
         self._router: Router | None = None
@@ -125,6 +126,10 @@ class CompiledTable:
         now = time.monotonic()
         self._made_at.append(now)
         return len(self._made_at) == _CHURN[0] and now - self._made_at[0] < _CHURN[1]
+
+    def has_calmed_down(self) -> bool:
+        """Tell whether this table was made while the app kept changing, and it has been left alone since."""
+        return self._churning and time.monotonic() - self._made_at[-1] > _CHURN[1]
 
     def _make_handler(self, route: Route, method: str) -> Handler:
         if _runs_users_converters(route):

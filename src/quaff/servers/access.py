@@ -56,8 +56,8 @@ def development_log() -> LogRequest | None:
     return log
 
 
-def production_log(target: str) -> LogRequest:
-    """Return the function that writes one line per request to the file *target*, or to standard output for `-`.
+def open_log(target: str) -> logging.Handler:
+    """Open the file *target* for access lines, to append to it; `-` stands for standard output.
 
     The file is opened anew when something else was moved to its place, as log rotation does.
 
@@ -66,6 +66,11 @@ def production_log(target: str) -> LogRequest:
     handler: logging.Handler
     handler = logging.StreamHandler(sys.stdout) if target == "-" else WatchedFileHandler(target, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(message)s"))
+    return handler
+
+
+def production_log(handler: logging.Handler) -> LogRequest:
+    """Return the function that gives *handler* one line per request."""
     clock = clock_of_seconds()
 
     def log(environ: Environ, status: int, seconds: float) -> None:

@@ -49,7 +49,7 @@ def run_development(app: WSGIApp, host: str, port: int, *, banner: bool = True, 
         say_what(getattr(app, "debug", None), getattr(app, "name", None))
     replaced = replaced_run_simple()
     if replaced is not None:
-        replaced(host, port, app, **options)
+        replaced(host, port, app, **{name: value for name, value in options.items() if name not in OWN_OPTIONS})
         return
     check_options(options)
     if reason := needs_werkzeug(host, options):

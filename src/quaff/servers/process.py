@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from .access import production_log
+from .access import open_log, production_log
 from .settings import ServeSettings
 from .worker import RunningWorker, start_worker
 from .wsgi import WSGIApp, build_runner
@@ -69,7 +69,7 @@ def _reset_signals() -> None:
 
 def _boot(load: LoadApp, listener: socket.socket, settings: ServeSettings, number: int) -> RunningWorker:
     app = load()
-    log = production_log(settings.access_log) if settings.access_log else None
+    log = production_log(open_log(settings.access_log)) if settings.access_log else None
     run = build_runner(app, multiprocess=settings.workers > 1, log=log)
     worker = start_worker(run, listener, settings, number=number)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop(0))

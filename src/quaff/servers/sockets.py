@@ -30,6 +30,8 @@ def listen(address: Address, *, backlog: int = 2048, unix_permissions: int = 0o6
 
 def _listen_tcp(host: str, port: int, backlog: int, hint: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if not 0 <= port <= 65535:
+        raise BindError(f"{port} is not a port: ports are numbers from 0 to 65535.")
     try:
         target = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, socket.IPPROTO_TCP)[0][4]
     except socket.gaierror as error:

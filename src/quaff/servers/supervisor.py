@@ -29,7 +29,7 @@ from typing import Final
 from .errors import SettingsError
 from .pidfile import pid_file
 from .process import HANDLED, READY, LoadApp, become_worker
-from .settings import ServeSettings
+from .settings import Address, ServeSettings
 from .sockets import listen, unlinker
 
 FIRST_DELAY: Final = 0.5
@@ -51,7 +51,8 @@ def run_production(load: LoadApp, settings: ServeSettings) -> int:
     _log_to_stderr()
     if settings.uses_tls:
         _check_certificate(settings)
-    hint = "For example: quaff serve --bind 127.0.0.1:8001."
+    other = Address(settings.bind.host, settings.bind.port + 1)
+    hint = f"For example: quaff serve --bind {other}."
     with pid_file(settings.pid_file):
         listener = listen(
             settings.bind, backlog=settings.backlog, unix_permissions=settings.unix_permissions, hint=hint
@@ -103,7 +104,7 @@ def _serve_alone(load: LoadApp, settings: ServeSettings, listener: socket.socket
 def _announce(settings: ServeSettings, listener: socket.socket) -> None:
     where = settings.bind
     if not where.is_unix:
-        where = type(where)(where.host, listener.getsockname()[1])
+        where = Address(where.host, listener.getsockname()[1])
     url = str(where) if where.is_unix else f"{'https' if settings.uses_tls else 'http'}://{where}"
     count = f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"
     logger.info("Serving on %s with %s of %d threads", url, count, settings.threads)

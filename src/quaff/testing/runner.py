@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner, Result
 
-from ..cli import ScriptInfo
+from ..cli.script import ScriptInfo
 
 if TYPE_CHECKING:
     from ..app import Quaff
