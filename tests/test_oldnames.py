@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 import warnings
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from quaff import Blueprint, Quaff
+from quaff import Blueprint, Quaff, request
 from quaff._internal.deprecations import OLD
 from quaff.oldnames import OldAppNames
 
@@ -30,6 +31,8 @@ def use_all_names() -> dict[str, Any]:
         "Blueprint.before_app_first_request": lambda: blueprint.before_app_first_request(lambda: None),
         "app.env": lambda: app.env,
         "app.got_first_request": lambda: app.got_first_request,
+        "app.json_encoder": lambda: app.json_encoder,
+        "app.json_decoder": lambda: app.json_decoder,
     }
     uses.update({f"app.{name}": lambda name=name: getattr(app, name) for name in CONFIG_KEYS})
     return uses
@@ -120,3 +123,45 @@ def test_got_first_request(compiled: bool) -> None:
     app.test_client().get("/")
     with pytest.deprecated_call():
         assert app.got_first_request is True
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_json_encoder_class_encodes_responses(compiled: bool) -> None:
+    """What views return, and `jsonify`, go through the class; types that it does not know are its business."""
+
+    class Encoder(json.JSONEncoder):
+        def default(self, o: Any) -> Any:
+            return sorted(o) if isinstance(o, set) else super().default(o)
+
+    app = Quaff("shop", compiled=compiled)
+    with pytest.deprecated_call():
+        app.json_encoder = Encoder
+
+    @app.route("/")
+    def tags() -> Any:
+        return {"tags": {"b", "a"}}
+
+    assert app.test_client().get("/").get_json() == {"tags": ["a", "b"]}
+    with pytest.deprecated_call():
+        assert app.json_encoder is Encoder
+    with pytest.raises(TypeError):
+        app.json.dumps({"x": object()})
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_json_decoder_class_decodes_requests(compiled: bool) -> None:
+    """`request.get_json()` goes through the class."""
+
+    class Decoder(json.JSONDecoder):
+        def decode(self, s: str, *args: Any) -> Any:
+            return {"wrapped": super().decode(s, *args)}
+
+    app = Quaff("shop", compiled=compiled)
+    with pytest.deprecated_call():
+        app.json_decoder = Decoder
+
+    @app.post("/")
+    def echo() -> Any:
+        return request.get_json()
+
+    assert app.test_client().post("/", json=[1]).text == '{"wrapped":[1]}\n'

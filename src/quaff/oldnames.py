@@ -5,9 +5,11 @@ The rows are in `_internal/deprecations.py`; `tests/test_oldnames.py` goes throu
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ._internal.deprecations import warn_old
+from .json.provider import DefaultJSONProvider
 
 
 class _OldConfigAttribute:
@@ -27,8 +29,53 @@ class _OldConfigAttribute:
         instance.config[self._key] = value
 
 
+class _CodersProvider(DefaultJSONProvider):
+    """The JSON provider of an app that has a `json_encoder` or a `json_decoder`."""
+
+    encoder: type[json.JSONEncoder] | None = None
+    decoder: type[json.JSONDecoder] | None = None
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Return *obj* as JSON text, through the encoder class."""
+        if self.encoder is None:
+            return super().dumps(obj, **kwargs)
+        # `default` would take the place of the encoder's own method.
+        kwargs.setdefault("cls", self.encoder)
+        kwargs.setdefault("ensure_ascii", self.ensure_ascii)
+        kwargs.setdefault("sort_keys", self.sort_keys)
+        return json.dumps(obj, **kwargs)
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Return the object that JSON text stands for, through the decoder class."""
+        if self.decoder is not None:
+            kwargs.setdefault("cls", self.decoder)
+        return super().loads(s, **kwargs)
+
+
+class _OldCoder:
+    """`app.json_encoder` or `app.json_decoder`: assigning a class makes the app's JSON go through it."""
+
+    def __init__(self, which: str) -> None:
+        self._which = which
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        warn_old(f"app.json_{self._which}")
+        return getattr(instance.json, self._which, None)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        warn_old(f"app.json_{self._which}")
+        if not isinstance(instance.json, _CodersProvider):
+            instance.json = _CodersProvider(instance)
+        setattr(instance.json, self._which, value)
+
+
 class OldAppNames:
     """Mixed into the app class."""
+
+    json_encoder = _OldCoder("encoder")
+    json_decoder = _OldCoder("decoder")
 
     session_cookie_name = _OldConfigAttribute("session_cookie_name", "SESSION_COOKIE_NAME")
     send_file_max_age_default = _OldConfigAttribute("send_file_max_age_default", "SEND_FILE_MAX_AGE_DEFAULT")
