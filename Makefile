@@ -40,7 +40,7 @@ docs: $(VENV)/.docs ## Build the documentation into docs/_build/html; a warning 
 	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/.installed ## Measure against Flask and Falcon; results go to benchmarks/results.
-	$(PY) benchmarks/run.py $(ARGS)
+	$(PY) benchmarks/run.py --readme README.md $(ARGS)
 
 conformance: $(VENV)/.installed ## Run Flask's own test-suite through the alias (ARGS='--all' for the extensions' suites).
 	$(PY) conformance/run.py $(ARGS)

@@ -82,7 +82,11 @@ class Connection:
         self._request, self._missing = request, 0
         self.socket = socket.create_connection((host, port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.answer_length = self._first_answer()
+        try:
+            self.answer_length = self._first_answer()
+        except BaseException:
+            self.socket.close()
+            raise
 
     def _first_answer(self) -> int:
         """Ask once and return the length of the answer; the timed answers are only counted by that length."""

@@ -72,7 +72,7 @@ def measure(python: str, options: argparse.Namespace, contestants: list[Contesta
         print("over HTTP", flush=True)
         http_plan = over_http.HttpPlan.quick() if options.quick else over_http.HttpPlan()
         # The order of the report: ours beside the raw function, then the others.
-        everyone = [QUAFF, FALCON, FLASK, *[one for one in contestants if one is REFERENCE]]
+        everyone = sorted(contestants, key=[QUAFF, FALCON, FLASK, REFERENCE].index)
         measured["http"] = stamped(over_http.measure(python, everyone, http_plan).as_json(), options.quick)
     return measured
 
@@ -94,7 +94,9 @@ def run_python(python: str, options: argparse.Namespace, folder: Path) -> list[s
     inside = python if options.as_is else environment.prepare(python)
     facts = {**environment.ask(inside), "machine": environment.machine_line()}
     print(f"\n{facts['implementation']} {facts['python']} on {facts['machine']}", flush=True)
-    contestants = [FLASK, QUAFF, FALCON, *([REFERENCE] if options.reference else [])]
+    # Falcon is in every environment that is made here; one that is used as it is may be without.
+    falcon = [FALCON] if facts["packages"]["falcon"] else []
+    contestants = [FLASK, QUAFF, *falcon, *([REFERENCE] if options.reference else [])]
     measured = measure(inside, options, contestants)
     if not options.only:
         kept = report.save(folder, facts, measured)

@@ -51,20 +51,26 @@ def test_endpoints_and_view_names_without_a_dot() -> None:
     def view() -> str:
         return ""
 
-    with pytest.raises(ValueError, match="'endpoint' may not contain a dot '.' character"):
+    with pytest.raises(ValueError, match=r"'endpoint' may not contain a dot '.' character"):
         blueprint.add_url_rule("/", endpoint="a.b", view_func=view)
     with pytest.raises(ValueError, match="'endpoint' may not contain a dot"):
         blueprint.route("/", endpoint="a.b")(view)
     view.__name__ = "a.b"
-    with pytest.raises(ValueError, match="'view_func' name may not contain a dot '.' character"):
+    with pytest.raises(ValueError, match=r"'view_func' name may not contain a dot '.' character"):
         blueprint.add_url_rule("/", view_func=view)
 
 
 @pytest.mark.parametrize(
     "register, message",
     [
-        (lambda app, a, b: [app.register_blueprint(a), app.register_blueprint(a)], "The name 'part' is already registered for this blueprint."),
-        (lambda app, a, b: [app.register_blueprint(a), app.register_blueprint(b)], "The name 'part' is already registered for a different blueprint."),
+        (
+            lambda app, a, b: [app.register_blueprint(a), app.register_blueprint(a)],
+            "The name 'part' is already registered for this blueprint.",
+        ),
+        (
+            lambda app, a, b: [app.register_blueprint(a), app.register_blueprint(b)],
+            "The name 'part' is already registered for a different blueprint.",
+        ),
         (
             lambda app, a, b: [app.register_blueprint(a, name="x"), app.register_blueprint(a, name="x")],
             "The name 'x' is already registered for this blueprint.",
@@ -82,7 +88,9 @@ def test_a_nested_name_is_taken_once(app: Quaff) -> None:
     parent = Blueprint("parent", __name__)
     parent.register_blueprint(with_index())
     parent.register_blueprint(with_index())
-    with pytest.raises(ValueError, match="The name 'part' is already registered for a different blueprint 'parent.part'."):
+    with pytest.raises(
+        ValueError, match=r"The name 'part' is already registered for a different blueprint 'parent.part'."
+    ):
         app.register_blueprint(parent)
 
 
@@ -100,19 +108,28 @@ def test_one_blueprint_under_several_names(app: Quaff) -> None:
 def test_a_blueprint_cannot_hold_itself() -> None:
     """That would never end."""
     blueprint = Blueprint("part", __name__)
-    with pytest.raises(ValueError, match="^Cannot register a blueprint on itself$"):
+    with pytest.raises(ValueError, match=r"^Cannot register a blueprint on itself$"):
         blueprint.register_blueprint(blueprint)
 
 
 @pytest.mark.parametrize(
     "method, argument",
-    [("before_request", print), ("route", "/"), ("add_url_rule", "/"), ("record", print), ("app_errorhandler", 404), ("register_blueprint", None)],
+    [
+        ("before_request", print),
+        ("route", "/"),
+        ("add_url_rule", "/"),
+        ("record", print),
+        ("app_errorhandler", 404),
+        ("register_blueprint", None),
+    ],
 )
 def test_set_up_ends_with_the_registration(app: Quaff, method: str, argument: Any) -> None:
     """Once registered a blueprint refuses changes that would not reach the app."""
     blueprint = with_index()
     app.register_blueprint(blueprint)
-    message = f"The setup method '{method}' can no longer be called on the blueprint 'part'. It has already been registered"
+    message = (
+        f"The setup method '{method}' can no longer be called on the blueprint 'part'. It has already been registered"
+    )
     with pytest.raises(AssertionError, match=message):
         getattr(blueprint, method)(argument)
 
@@ -179,7 +196,11 @@ def test_a_prefix_may_have_variables(app: Quaff) -> None:
 
 def test_nested_prefixes_and_names(app: Quaff) -> None:
     """Prefixes and names of nested blueprints are put together, and `.` in url_for means the same blueprint."""
-    parent, child, grandchild = Blueprint("parent", __name__), Blueprint("child", __name__), Blueprint("grandchild", __name__)
+    parent, child, grandchild = (
+        Blueprint("parent", __name__),
+        Blueprint("child", __name__),
+        Blueprint("grandchild", __name__),
+    )
     for blueprint in (parent, child, grandchild):
         blueprint.add_url_rule("/", "index", lambda: url_for(".index") + " " + (request.endpoint or ""))
     child.register_blueprint(grandchild, url_prefix="/grandchild")
@@ -208,7 +229,12 @@ def test_nested_prefixes_and_names(app: Quaff) -> None:
     ],
 )
 def test_prefixes_of_a_parent_and_a_child(
-    app: Quaff, parent_own: str | None, parent_given: str | None, child_own: str | None, child_given: str | None, expected: str
+    app: Quaff,
+    parent_own: str | None,
+    parent_given: str | None,
+    child_own: str | None,
+    child_given: str | None,
+    expected: str,
 ) -> None:
     """What is given at registration comes before the own prefix, on both levels, and the parent's goes in front."""
     parent, child = Blueprint("parent", __name__, url_prefix=parent_own), with_index("child", url_prefix=child_own)
@@ -219,7 +245,12 @@ def test_prefixes_of_a_parent_and_a_child(
 
 @pytest.mark.parametrize(
     "parent, child, given, expected",
-    [("api", "v1", None, "v1.api"), ("api", None, None, "api"), (None, "v1", None, "v1"), ("api", "v1", "v2", "v2.api")],
+    [
+        ("api", "v1", None, "v1.api"),
+        ("api", None, None, "api"),
+        (None, "v1", None, "v1"),
+        ("api", "v1", "v2", "v2.api"),
+    ],
 )
 def test_nested_subdomains(parent: str | None, child: str | None, given: str | None, expected: str) -> None:
     """A child's subdomain is below its parent's; what is given at registration replaces its own."""
@@ -373,7 +404,9 @@ def test_hooks_of_nested_blueprints_are_merged_by_full_name(app: Quaff) -> None:
 def test_before_app_first_request_once_with_racing_threads(app: Quaff) -> None:
     """The returned `before_app_first_request` runs once, before any view, and warns at the user's line."""
     blueprint, calls = Blueprint("part", __name__), []
-    with pytest.warns(DeprecationWarning, match="'Blueprint.before_app_first_request' was removed in Flask 2.3") as caught:
+    with pytest.warns(
+        DeprecationWarning, match=r"'Blueprint.before_app_first_request' was removed in Flask 2.3"
+    ) as caught:
         blueprint.before_app_first_request(lambda: calls.append("first"))
     assert caught[0].filename == __file__
     app.register_blueprint(blueprint)
@@ -424,7 +457,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_static_files(app: Quaff, folder: Path) -> None:
     """A blueprint's static files are served below its prefix and the folder's name."""
-    app.register_blueprint(Blueprint("part", __name__, static_folder="files", root_path=str(folder)), url_prefix="/part")
+    app.register_blueprint(
+        Blueprint("part", __name__, static_folder="files", root_path=str(folder)), url_prefix="/part"
+    )
     response = app.test_client().get("/part/files/a.txt")
     assert (response.status_code, response.data) == (200, b"static")
     assert "max-age" not in response.headers.get("Cache-Control", "")
@@ -444,7 +479,9 @@ def test_static_files_at_another_url(app: Quaff, folder: Path) -> None:
         def get_send_file_max_age(self, filename: str | None) -> int | None:
             return 5
 
-    app.register_blueprint(Part("part", __name__, static_folder="files", static_url_path="/assets", root_path=str(folder)))
+    app.register_blueprint(
+        Part("part", __name__, static_folder="files", static_url_path="/assets", root_path=str(folder))
+    )
     with app.test_client().get("/assets/a.txt") as response:
         assert (response.data, response.cache_control.max_age) == (b"static", 5)
 
@@ -452,7 +489,7 @@ def test_static_files_at_another_url(app: Quaff, folder: Path) -> None:
 def test_sending_without_a_folder_and_without_a_context() -> None:
     """Both mistakes say what is missing."""
     blueprint = Blueprint("part", __name__)
-    with pytest.raises(RuntimeError, match="'static_folder' must be set to serve static_files."):
+    with pytest.raises(RuntimeError, match=r"'static_folder' must be set to serve static_files."):
         blueprint.send_static_file("a.txt")
     with pytest.raises(RuntimeError, match="Working outside of application context"):
         blueprint.get_send_file_max_age("a.txt")
@@ -465,7 +502,7 @@ def test_resources(folder: Path) -> None:
         assert file.read() == "größe".encode()
     with blueprint.open_resource("data.txt", "r") as file:
         assert file.read() == "größe"
-    with pytest.raises(ValueError, match="Resources can only be opened for reading."):
+    with pytest.raises(ValueError, match=r"Resources can only be opened for reading."):
         blueprint.open_resource("data.txt", "w")
 
 

@@ -342,7 +342,10 @@ def test_large_files_go_to_disk() -> None:
 GOOD = 'form-data; name="a"'
 
 BROKEN: dict[str, tuple[bytes, str]] = {
-    "truncated in the headers": (b'--B\r\nContent-Disposition: form-data; name="a"', "it ends before its last boundary"),
+    "truncated in the headers": (
+        b'--B\r\nContent-Disposition: form-data; name="a"',
+        "it ends before its last boundary",
+    ),
     "truncated in the value": (part(GOOD)[:-3], "it ends before its last boundary"),
     "no end": (part(GOOD), "it ends before its last boundary"),
     "end with one hyphen": (part(GOOD) + b"--B-", "it ends before its last boundary"),

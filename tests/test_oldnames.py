@@ -96,7 +96,11 @@ def test_looking_at_the_class_does_not_warn(name: str) -> None:
 
 @pytest.mark.parametrize(
     "config, expected",
-    [({"DEBUG": False}, "production"), ({"DEBUG": True}, "development"), ({"ENV": "staging", "DEBUG": True}, "staging")],
+    [
+        ({"DEBUG": False}, "production"),
+        ({"DEBUG": True}, "development"),
+        ({"ENV": "staging", "DEBUG": True}, "staging"),
+    ],
 )
 def test_env(config: dict[str, Any], expected: str) -> None:
     """`app.env` follows the debug flag unless the config says otherwise."""

@@ -217,7 +217,7 @@ def test_a_scaffold_alone_registers_nothing() -> None:
 def test_the_default_endpoint() -> None:
     """The endpoint is the view's name; without a view it has to be given."""
     assert _endpoint_from_view_func(test_the_default_endpoint) == "test_the_default_endpoint"
-    with pytest.raises(AssertionError, match="expected view func if endpoint is not provided."):
+    with pytest.raises(AssertionError, match=r"expected view func if endpoint is not provided."):
         _endpoint_from_view_func(None)
 
 
@@ -272,7 +272,9 @@ def test_a_package_that_is_not_installed(importable: Path) -> None:
     assert __import__("qt_package").app.instance_path == str(importable / "instance")
 
 
-def test_a_namespace_package(importable: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_namespace_package(
+    importable: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """In a namespace package that has parts in two folders, the part that holds the app counts."""
     second = tmp_path_factory.mktemp("second")
     monkeypatch.syspath_prepend(str(second))
@@ -294,7 +296,9 @@ def test_a_nested_namespace_package(importable: Path) -> None:
     assert find_package("qt_outer.inner.app") == (None, str(importable))
 
 
-@pytest.mark.parametrize("parts", [("lib", "python3.13", "site-packages"), ("Lib", "site-packages"), ("lib", "python3.11", "Site-Packages")])
+@pytest.mark.parametrize(
+    "parts", [("lib", "python3.13", "site-packages"), ("Lib", "site-packages"), ("lib", "python3.11", "Site-Packages")]
+)
 def test_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: tuple[str, ...]) -> None:
     """A package in `site-packages` has the prefix above it, and its instance folder is below `PREFIX/var`."""
     site = tmp_path.joinpath(*parts)

@@ -496,9 +496,7 @@ def test_expiration_and_refresh(clock: Clock) -> None:
     app, interface = make_app(), SessionInterface()
     plain, permanent = SecureCookieSession(), SecureCookieSession({"_permanent": True})
     assert interface.get_expiration_time(app, plain) is None
-    assert interface.get_expiration_time(app, permanent) == datetime.fromtimestamp(NOW, UTC) + timedelta(
-        days=31
-    )
+    assert interface.get_expiration_time(app, permanent) == datetime.fromtimestamp(NOW, UTC) + timedelta(days=31)
     assert interface.should_set_cookie(app, permanent)
     assert not interface.should_set_cookie(app, plain)
     plain["a"] = 1

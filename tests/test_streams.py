@@ -14,15 +14,15 @@ from quaff.streams import CHUNK, BoundedBody, ExactBody, body_stream, read_body
 
 
 class Dribble(io.RawIOBase):
-    """An input that gives at most *step* bytes a read, as a socket does."""
+    """An input that gives at most *step* of the bytes that were asked for, as a socket does."""
 
     def __init__(self, data: bytes, step: int) -> None:
         self._data = io.BytesIO(data)
         self._step = step
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return a few of the bytes that were asked for."""
-        return self._data.read(self._step if size is None or size < 0 else min(size, self._step))
+        """Return a few of the bytes that were asked for, or all when all were."""
+        return self._data.read(-1 if size is None or size < 0 else min(size, self._step))
 
 
 class Broken(io.RawIOBase):

@@ -43,7 +43,9 @@ def headers_strategy() -> st.SearchStrategy[dict[str, str]]:
             "HTTP_AUTHORIZATION": st.sampled_from(["Basic YTpi", "Bearer x", "Basic !", "Digest a=b", ""]),
             "HTTP_CACHE_CONTROL": st.sampled_from(["no-cache", "max-age=5", "max-age=x"]),
             "HTTP_DATE": st.sampled_from(["Tue, 15 Nov 1994 08:12:31 GMT", "yesterday"]),
-            "HTTP_HOST": st.sampled_from(["localhost", "shop.example:8080", "shop.example:80", "[::1]:5000", "127.0.0.1"]),
+            "HTTP_HOST": st.sampled_from(
+                ["localhost", "shop.example:8080", "shop.example:80", "[::1]:5000", "127.0.0.1"]
+            ),
             "HTTP_IF_NONE_MATCH": st.sampled_from(['"a", W/"b"', "*", "a"]),
             "HTTP_IF_MODIFIED_SINCE": st.sampled_from(["Tue, 15 Nov 1994 08:12:31 GMT", "x"]),
             "HTTP_MAX_FORWARDS": st.sampled_from(["1", "x", "-1"]),
@@ -64,9 +66,17 @@ def environs() -> st.SearchStrategy[dict[str, Any]]:
         optional={
             "CONTENT_LENGTH": st.sampled_from(["", "0", "5", "x", "-1"]),
             "CONTENT_TYPE": st.sampled_from(
-                ["", "text/plain", "application/json", "application/vnd.x+json; charset=utf-8", "text/html; Charset=LATIN1; x=y"]
+                [
+                    "",
+                    "text/plain",
+                    "application/json",
+                    "application/vnd.x+json; charset=utf-8",
+                    "text/html; Charset=LATIN1; x=y",
+                ]
             ),
-            "QUERY_STRING": st.sampled_from(["", "a=1&b=2&a=3", "a", "a=%20+%C3%A9", "&&=;", "ü=ä".encode().decode("latin1")]),
+            "QUERY_STRING": st.sampled_from(
+                ["", "a=1&b=2&a=3", "a", "a=%20+%C3%A9", "&&=;", "ü=ä".encode().decode("latin1")]
+            ),
             "REMOTE_ADDR": st.sampled_from(["127.0.0.1", "::1", ""]),
             "REMOTE_USER": text,
             "SCRIPT_NAME": st.sampled_from(["", "/", "/app", "/app/", "/\xc3\xa4"]),
@@ -76,7 +86,11 @@ def environs() -> st.SearchStrategy[dict[str, Any]]:
         },
     )
     fixed = {"wsgi.multiprocess": False, "wsgi.multithread": True, "wsgi.run_once": False, "wsgi.input": io.BytesIO()}
-    return st.builds(lambda a, b: {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http", **fixed, **a, **b}, basics, headers_strategy())
+    return st.builds(
+        lambda a, b: {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "wsgi.url_scheme": "http", **fixed, **a, **b},
+        basics,
+        headers_strategy(),
+    )
 
 
 def outcome(request: Any, name: str) -> Any:
@@ -118,7 +132,9 @@ def test_the_order_of_reading_does_not_matter(environ: dict[str, Any], order: li
         assert repr(outcome(one, name)) == repr(outcome(two, name)), name
 
 
-@pytest.mark.parametrize("missing", ["SCRIPT_NAME", "QUERY_STRING", "SERVER_PORT", "REMOTE_ADDR", "REQUEST_METHOD", "PATH_INFO"])
+@pytest.mark.parametrize(
+    "missing", ["SCRIPT_NAME", "QUERY_STRING", "SERVER_PORT", "REMOTE_ADDR", "REQUEST_METHOD", "PATH_INFO"]
+)
 def test_an_environ_without_a_key(missing: str) -> None:
     """Servers may leave keys out; the attributes then have Werkzeug's defaults."""
     environ = EnvironBuilder("/a?b=c").get_environ()
@@ -186,13 +202,13 @@ def test_a_query_of_any_bytes_never_fails_otherwise(raw: bytes) -> None:
 # The body --------------------------------------------------------------------------------------------------------------
 
 
+UPLOAD = (
+    b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="f"; filename="n.txt"\r\n\r\ncontent\r\n--x--\r\n'
+)
 BODIES: dict[str, tuple[str, bytes]] = {
     "form": ("application/x-www-form-urlencoded", "a=1&b=ü&b=%C3%A9+x".encode()),
-    "multipart": (
-        "multipart/form-data; boundary=x",
-        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
-        b'--x\r\nContent-Disposition: form-data; name="f"; filename="n.txt"\r\n\r\ncontent\r\n--x--\r\n',
-    ),
+    "multipart": ("multipart/form-data; boundary=x", UPLOAD),
     "text": ("text/plain", b"raw"),
     "json": ("application/json", b'{"a": [1, null]}'),
     "nothing": ("", b""),
@@ -219,7 +235,13 @@ def test_the_body_is_read_as_by_werkzeug(kind: str, first: str) -> None:
 
     def read(cls: type[Any]) -> list[Any]:
         made = cls(
-            EnvironBuilder("/?q=1", method="POST", input_stream=io.BytesIO(body), content_type=content_type, content_length=len(body)).get_environ()
+            EnvironBuilder(
+                "/?q=1",
+                method="POST",
+                input_stream=io.BytesIO(body),
+                content_type=content_type,
+                content_length=len(body),
+            ).get_environ()
         )
         try:
             return [value(made, name) for name in (first, "form", "data", "files", "values", "json")]
@@ -414,7 +436,12 @@ def test_routing_attributes(app: Quaff) -> None:
     client.get("/plain")
     assert seen == {"endpoint": "plain", "own": None, "all": [], "args": {}}
     client.get("/nested/x")
-    assert seen == {"endpoint": "outer.inner.nested", "own": "outer.inner", "all": ["outer.inner", "outer"], "args": {"name": "x"}}
+    assert seen == {
+        "endpoint": "outer.inner.nested",
+        "own": "outer.inner",
+        "all": ["outer.inner", "outer"],
+        "args": {"name": "x"},
+    }
     fresh = Request({})
     assert (fresh.endpoint, fresh.blueprint, fresh.blueprints, fresh.url_rule) == (None, None, [], None)
     assert (fresh.view_args, fresh.routing_exception) == (None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -91,9 +91,14 @@ def test_what_is_sent_is_what_werkzeug_sends(construct: Callable[[type[Any]], An
 
 
 @given(
-    body=st.none() | st.text(max_size=20) | st.binary(max_size=20) | st.lists(st.text(max_size=4) | st.binary(max_size=4), max_size=3),
+    body=st.none()
+    | st.text(max_size=20)
+    | st.binary(max_size=20)
+    | st.lists(st.text(max_size=4) | st.binary(max_size=4), max_size=3),
     status=st.none() | st.integers(100, 599) | st.sampled_from(list(HTTPStatus)),
-    headers=st.lists(st.tuples(st.sampled_from(["X-A", "Content-Type", "ETag", "Vary"]), st.text("abc=;", max_size=6)), max_size=3),
+    headers=st.lists(
+        st.tuples(st.sampled_from(["X-A", "Content-Type", "ETag", "Vary"]), st.text("abc=;", max_size=6)), max_size=3
+    ),
     mimetype=st.none() | st.sampled_from(["text/plain", "application/json", "application/xml", "image/png"]),
     method=st.sampled_from(METHODS),
 )
@@ -117,7 +122,7 @@ def test_any_combination(body: Any, status: Any, headers: Any, mimetype: Any, me
         lambda r: r.headers.clear(),
         lambda r: r.vary.add("Cookie"),
         lambda r: setattr(r.cache_control, "max_age", 5),
-        lambda r: setattr(r, "last_modified", datetime(2024, 1, 2, tzinfo=timezone.utc)),
+        lambda r: setattr(r, "last_modified", datetime(2024, 1, 2, tzinfo=UTC)),
         lambda r: r.add_etag(),
         lambda r: r.set_etag("x", weak=True),
         lambda r: r.freeze(),
@@ -141,7 +146,10 @@ def test_changing_a_response_afterwards(change: Callable[[Any], Any], body: Any)
     assert_like_werkzeug(construct)
 
 
-@pytest.mark.parametrize("headers", [{}, {"If-None-Match": '"x"'}, {"Range": "bytes=0-1"}, {"If-Modified-Since": "Tue, 02 Jan 2029 00:00:00 GMT"}])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"If-None-Match": '"x"'}, {"Range": "bytes=0-1"}, {"If-Modified-Since": "Tue, 02 Jan 2029 00:00:00 GMT"}],
+)
 def test_conditional_responses(headers: dict[str, str]) -> None:
     """`make_conditional` answers 304 and 206 as Werkzeug does."""
     environ = EnvironBuilder("/", headers=headers).get_environ()
@@ -149,8 +157,8 @@ def test_conditional_responses(headers: dict[str, str]) -> None:
     def construct(cls: type[Any]) -> Any:
         response = cls("hello")
         response.set_etag("x")
-        response.last_modified = datetime(2028, 1, 2, tzinfo=timezone.utc)
-        response.date = datetime(2028, 1, 3, tzinfo=timezone.utc)
+        response.last_modified = datetime(2028, 1, 2, tzinfo=UTC)
+        response.date = datetime(2028, 1, 3, tzinfo=UTC)
         return response.make_conditional(environ, accept_ranges=True, complete_length=5)
 
     assert_like_werkzeug(construct)
@@ -164,7 +172,7 @@ def test_conditional_responses(headers: dict[str, str]) -> None:
         {"value": "ü"},
         {"max_age": 5},
         {"max_age": timedelta(minutes=1)},
-        {"expires": datetime(2030, 1, 1, tzinfo=timezone.utc)},
+        {"expires": datetime(2030, 1, 1, tzinfo=UTC)},
         {"expires": 0},
         {"path": None},
         {"domain": "shop.example"},
@@ -270,7 +278,9 @@ def test_a_stream_is_not_read_ahead() -> None:
     iterable.close()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("hook", ["get_wsgi_headers", "get_app_iter", "get_wsgi_response", "iter_encoded", "close", "__call__"])
+@pytest.mark.parametrize(
+    "hook", ["get_wsgi_headers", "get_app_iter", "get_wsgi_response", "iter_encoded", "close", "__call__"]
+)
 def test_a_subclass_may_override_each_step(hook: str) -> None:
     """A class that overrides how a response is sent is asked, in its subclasses too."""
     calls: list[str] = []
@@ -309,7 +319,9 @@ def test_a_changed_header_of_a_subclass_is_sent() -> None:
 # Other things that answer ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [NotFound(), MethodNotAllowed(["GET", "PUT"]), NotFound("<why>"), Conflict(response=Html("own", 409))])
+@pytest.mark.parametrize(
+    "error", [NotFound(), MethodNotAllowed(["GET", "PUT"]), NotFound("<why>"), Conflict(response=Html("own", 409))]
+)
 def test_an_http_error_becomes_a_response(error: Any) -> None:
     """`force_type` turns an HTTP error into the response that it is as a WSGI app."""
     environ = EnvironBuilder().get_environ()

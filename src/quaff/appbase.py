@@ -427,7 +427,12 @@ class AppBase(OldAppNames, Scaffold):
         if made is None or made[0] != revision:
             from .routing.builder import UrlBuilder
 
-            usual = isinstance(self.url_map, Map) and not self.overrides("create_url_adapter")
+            # With subdomains, whether a path will do depends on where the request came in.
+            usual = (
+                isinstance(self.url_map, Map)
+                and not self.subdomain_matching
+                and not self.overrides("create_url_adapter")
+            )
             made = (revision, UrlBuilder(self.url_map) if usual else None)
             self.__dict__["_url_builder"] = made
         return made[1]

@@ -10,7 +10,7 @@ import pytest
 # The benchmarks are no part of the installed package.
 sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
 
-from benchmarks import environment  # noqa: E402
+from benchmarks import environment
 
 
 def installed(name: str) -> str | None:

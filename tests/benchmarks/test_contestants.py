@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from benchmarks.contestants import (
     QUAFF,
     REFERENCE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.rounds import Plan, compare, run_rounds
 from benchmarks.rounds import calibrate as calibrate_calls
 
@@ -21,7 +22,7 @@ class Clock:
         return self.seconds * number
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(1e-6, 50_000), (1e-4, 500), (1e-3, 50), (0.5, 1), (10.0, 1)])
+@pytest.mark.parametrize("seconds, expected", [(1e-6, 50_000), (1e-4, 500), (1e-3, 50), (0.5, 1), (10.0, 1)])
 def test_calibrate_finds_the_number_for_a_batch(seconds: float, expected: int) -> None:
     """A batch takes about the wanted time, and at least one call whatever that takes."""
     assert calibrate_calls(Clock(seconds), 0.05) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+
 from benchmarks import inprocess, worker
 from benchmarks.contestants import FALCON, FLASK, QUAFF, REFERENCE, Worker
 from benchmarks.scenarios import SCENARIOS, find

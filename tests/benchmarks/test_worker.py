@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from benchmarks import worker
 from benchmarks.contestants import ROOT, clean_environment
 from benchmarks.scenarios import find

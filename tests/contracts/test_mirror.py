@@ -29,7 +29,7 @@ def _candidates(module: Module) -> list[str]:
     if module.is_package:
         folder = relative.parent
         return [f"{folder}/test_init.py", f"{folder}/test_{folder.name}.py"]
-    return [str(relative.with_name(f"test_{name}.py")) for name in {relative.stem, relative.stem.lstrip("_")}]
+    return [str(relative.with_name(f"test_{name}.py")) for name in (relative.stem.strip("_"), relative.stem)]
 
 
 def _is_only_a_door(module: Module) -> bool:

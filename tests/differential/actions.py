@@ -101,20 +101,6 @@ def _replace_view_args(built: Built) -> None:
         request.view_args = dict.fromkeys(request.view_args, "replaced")
 
 
-def _not_within_itself(action: Action) -> Action:
-    """Keep an action that ends contexts from being called by the teardown functions that this calls."""
-
-    def guarded(built: Built) -> None:
-        if built.depth < 1:
-            built.depth += 1
-            try:
-                action(built)
-            finally:
-                built.depth -= 1
-
-    return guarded
-
-
 def _nested(built: Built) -> None:
     response = built.app.test_client().get("/nested")
     built.note("nested", response.status_code, response.get_data())
@@ -204,16 +190,16 @@ ACTIONS: dict[str, Action] = {
     "change view args": _change_view_args,
     "clear after": _clear_after,
     "clear session": lambda built: session.clear(),
-    "copy context": _not_within_itself(_copy_context),
-    "inner app context": _not_within_itself(_inner_app_context),
-    "inner request": _not_within_itself(_inner_request),
+    "copy context": _copy_context,
+    "inner app context": _inner_app_context,
+    "inner request": _inner_request,
     "late after": _late("after_request_funcs"),
     "late teardown": _late("teardown_request_funcs"),
     "late teardown appcontext": _late("teardown_appcontext_funcs"),
     "leak app context": _leak_app_context,
     "leak request context": _leak_request_context,
     "missing key": _missing_key,
-    "nested": _not_within_itself(_nested),
+    "nested": _nested,
     "nested other": _nested_other,
     "other app": _other_app,
     "permanent session": _permanent,

@@ -56,7 +56,7 @@ class Built:
     def __init__(self, program: Program, *, compiled: bool) -> None:
         self.program = program
         self.events: list[Any] = []
-        self.depth = 0
+        self.under_way: set[str] = set()
         name = f"diff.{'compiled' if compiled else 'reference'}"
         self.app = customizing.make_app(self, name, compiled=compiled)
         self.other = Quaff("other", static_folder=None, compiled=compiled)
@@ -90,7 +90,13 @@ class Built:
         bound = current_context.get()
         self.note(label, bound.app_context is not None, bound.request_context is not None, *details)
         for action in actions:
-            ACTIONS[action](self)
+            # What ends a context, renders or signals may come back here through a teardown function or a receiver.
+            if action not in self.under_way:
+                self.under_way.add(action)
+                try:
+                    ACTIONS[action](self)
+                finally:
+                    self.under_way.remove(action)
 
     def _scaffold(self, place: str | None) -> Any:
         return self.app if place is None else self._blueprints[place.rpartition(".")[2]]

@@ -80,28 +80,40 @@ def run_coroutine(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, 
 
     :raises RuntimeError: when called from the loop's own thread, where it could never finish.
     """
-    import asyncio
-
     if _shared.owns_current_thread():
         name = getattr(function, "__name__", repr(function))
         raise RuntimeError(
             f"{name}() is async and was called through a sync function that itself runs on the async loop. "
             "Await it directly instead."
         )
+    # Called here: wrong arguments are the caller's error, and the loop would only log it.
+    coroutine = function(*args, **kwargs)
     loop = _shared.loop()
     context = copy_context()
     done = threading.Event()
-    outcome: list[asyncio.Task[R]] = []
+    results: list[R] = []
+    errors: list[BaseException] = []
 
-    def start() -> None:
-        task = loop.create_task(function(*args, **kwargs), context=context)
-        outcome.append(task)
-        task.add_done_callback(lambda _task: done.set())
+    async def run() -> None:
+        try:
+            results.append(await coroutine)
+        except BaseException as error:  # noqa: BLE001 - SystemExit would end the loop and leave the caller waiting
+            errors.append(error)
+        finally:
+            done.set()
 
-    loop.call_soon_threadsafe(start)
+    # The task is kept in a list: the loop itself holds tasks weakly.
+    tasks: list[Any] = []
+    loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(run(), context=context)))
     done.wait()
     _copy_back(context)
-    return outcome[0].result()
+    if not errors:
+        return results[0]
+    try:
+        raise errors[0]
+    finally:
+        # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
+        errors.clear()
 
 
 def as_sync(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:

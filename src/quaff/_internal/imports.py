@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -43,15 +44,26 @@ def defer_package(name: str) -> None:
     package = importlib.util.module_from_spec(spec)
     loader = spec.loader
 
+    lock = threading.RLock()
+    loading = False
+
     def load_and_get(attribute: str) -> Any:  # Any: whatever the package holds under that name
+        nonlocal loading
         if attribute.startswith("__"):
             raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
         # `from . import part` inside the package asks here before it imports the part.
         if importlib.util.find_spec(f"{name}.{attribute}") is not None:
             return importlib.import_module(f"{name}.{attribute}")
-        package.__dict__.pop("__getattr__", None)
-        loader.exec_module(package)
-        return getattr(package, attribute)
+        with lock:
+            # Another thread may have loaded it meanwhile; and while this one does, the package asks for its own names.
+            if not loading:
+                loading = True
+                loader.exec_module(package)
+                package.__dict__.pop("__getattr__", None)
+        try:
+            return package.__dict__[attribute]
+        except KeyError:
+            raise AttributeError(f"module {name!r} has no attribute {attribute!r}") from None
 
     package.__dict__["__getattr__"] = load_and_get
     sys.modules[name] = package

@@ -191,8 +191,8 @@ class DefaultJSONProvider(JSONProvider):
         """Return the object that JSON text stands for.
 
         Text is read as `json.loads` reads it. Bytes come from outside, so more is refused: what is not UTF-8 (RFC 8259
-        section 8.1), and nesting of any depth is a `ValueError` at worst. With `JSON_STRICT` in the app's configuration,
-        so are NaN and infinities, keys that occur twice and half surrogate pairs.
+        section 8.1; a byte order mark may stand before it), and nesting of any depth is a `ValueError` at worst. With
+        `JSON_STRICT` in the app's configuration, so are NaN and infinities, keys that occur twice and half surrogate pairs.
 
         :param s: text, or UTF-8 bytes.
         :param kwargs: options of `json.loads`.
@@ -218,7 +218,8 @@ class DefaultJSONProvider(JSONProvider):
     def _loads_bytes(self, s: bytes | bytearray, kwargs: dict[str, Any]) -> Any:
         strict = self._config("JSON_STRICT", False)
         try:
-            text = s.decode()
+            # RFC: 8259 section 8.1: a parser may ignore a byte order mark; Windows tools send one.
+            text = s.decode("utf-8-sig")
             if strict:
                 return parse_strict(text, **kwargs)
             return json.loads(text, **kwargs)
@@ -253,6 +254,20 @@ class DefaultJSONProvider(JSONProvider):
 
     def response_body(self, obj: Any) -> bytes:
         """Return the bytes that this class's `response(obj)` would send. Quaff 0.1."""
+        # PERF: the usual settings in one call; everything else, and errors, in `_response_text`.
+        settings, encode = self._compact_encoder
+        if (
+            encode is not None
+            and self.compact is None
+            and settings == (self.default, self.ensure_ascii, self.sort_keys, _COMPACT)
+            and type(self).dumps is DefaultJSONProvider.dumps
+            and "dumps" not in self.__dict__
+            and not self._app.debug
+        ):
+            try:
+                return ("".join(encode(obj, 0)) + "\n").encode()
+            except RecursionError:
+                pass
         return self._response_text(obj).encode()
 
     def _response_text(self, obj: Any) -> str:
