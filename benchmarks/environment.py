@@ -38,14 +38,11 @@ class PreparationError(RuntimeError):
 
 def ask(python: str) -> dict[str, Any]:
     """Return the implementation, the version and the installed packages of an interpreter."""
-    done = subprocess.run(
-        [python, "-c", ASK % (PACKAGES,)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=clean_environment(),
-        cwd=ROOT,
-    )
+    command = [python, "-c", ASK % (PACKAGES,)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(), cwd=ROOT)
+    except OSError as error:
+        raise PreparationError(f"{python} cannot be started: {error.strerror}") from None
     if done.returncode:
         raise PreparationError(f"{python} is not a Python that runs:\n{done.stderr.strip()[-1000:]}")
     facts: dict[str, Any] = json.loads(done.stdout)
@@ -68,7 +65,7 @@ def works(python: str, version: str) -> bool:
     """Tell whether *python* runs and is of *version*; a shim on the PATH may be for a version that is not there."""
     try:
         return bool(ask(python)["python"].startswith(f"{version}."))
-    except (OSError, PreparationError):
+    except PreparationError:
         return False
 
 

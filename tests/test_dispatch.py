@@ -478,6 +478,16 @@ def test_the_app_is_a_wsgi_app(app: Quaff) -> None:
     assert (b"".join(body), status, headers["Content-Length"]) == (b"hello", "200 OK", "5")
 
 
+def test_an_environ_without_a_path(app: Quaff) -> None:
+    """PEP 3333 lets a server leave out empty values: no path is the root, on the first request and later."""
+    app.add_url_rule("/", "index", lambda: request.path)
+    for _ in range(3):
+        environ = EnvironBuilder("/").get_environ()
+        del environ["PATH_INFO"], environ["QUERY_STRING"], environ["SCRIPT_NAME"]
+        body, status, _headers = run_wsgi_app(app, environ)
+        assert (b"".join(body), status) == (b"/", "200 OK")
+
+
 def test_concurrent_requests_do_not_mix(app: Quaff) -> None:
     """Each thread has its own request, `g` and session."""
     app.secret_key = "key"

@@ -60,6 +60,50 @@ if TYPE_CHECKING:
     from .templating import stream_template as stream_template
     from .templating import stream_template_string as stream_template_string
 
+__all__ = [
+    "Blueprint",
+    "Config",
+    "Flask",
+    "Quaff",
+    "Request",
+    "Response",
+    "abort",
+    "after_this_request",
+    "appcontext_popped",
+    "appcontext_pushed",
+    "appcontext_tearing_down",
+    "before_render_template",
+    "copy_current_request_context",
+    "current_app",
+    "flash",
+    "g",
+    "get_flashed_messages",
+    "get_template_attribute",
+    "got_request_exception",
+    "has_app_context",
+    "has_request_context",
+    "install_as_flask",
+    "json",
+    "jsonify",
+    "make_response",
+    "message_flashed",
+    "redirect",
+    "render_template",
+    "render_template_string",
+    "request",
+    "request_finished",
+    "request_started",
+    "request_tearing_down",
+    "send_file",
+    "send_from_directory",
+    "session",
+    "stream_template",
+    "stream_template_string",
+    "stream_with_context",
+    "template_rendered",
+    "url_for",
+]
+
 # The proxies are made below the layers that define these types; here they get them.
 current_app = cast("Quaff", _globals.current_app)
 g = cast("_AppCtxGlobals", _globals.g)

@@ -6,6 +6,7 @@ import os
 import sys
 import weakref
 from datetime import timedelta
+from types import FunctionType
 from typing import IO, TYPE_CHECKING, Any
 
 from werkzeug.routing import Rule as Rule  # noqa: PLC0414 - COMPAT: extensions import it from here
@@ -210,6 +211,13 @@ class Quaff(Dispatch):
         cls = self.test_cli_runner_class or resolve("FlaskCliRunner")
         return cls(self, **kwargs)
 
+
+Quaff._own_methods = {
+    name: value
+    for cls in reversed(Quaff.__mro__)
+    for name, value in vars(cls).items()
+    if isinstance(value, FunctionType)
+}
 
 Flask = Quaff
 """COMPAT: the same class under Flask's name."""

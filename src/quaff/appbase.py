@@ -12,9 +12,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from werkzeug.datastructures import ImmutableDict
-from werkzeug.exceptions import Aborter
+from werkzeug.exceptions import Aborter, BadRequest, BadRequestKeyError
+from werkzeug.routing import BuildError, Rule
 from werkzeug.routing import Map as MapBase
-from werkzeug.routing import Rule
+from werkzeug.utils import redirect as _werkzeug_redirect
+from werkzeug.wrappers import Response as ResponseBase
 
 from . import typing as ft
 from ._internal.attributes import lazy
@@ -23,7 +25,7 @@ from ._internal.tracking import Revision, TrackedList, track
 from .blueprints import Blueprint
 from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
-from .helpers import get_debug_flag
+from .helpers import _split_blueprint_path, check_redirect_location, get_debug_flag
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger
 from .oldnames import OldAppNames
@@ -133,6 +135,9 @@ class AppBase(OldAppNames, Scaffold):
     compiled = True
     """Whether routes are compiled; False runs every request in the reference pipeline."""
 
+    _own_methods: ClassVar[dict[str, Any]] = {}
+    """The methods of `Quaff` as they were defined. COMPAT: monitoring tools replace them on the class itself."""
+
     default_config: Any = ImmutableDict(
         {
             "APPLICATION_ROOT": "/",
@@ -229,12 +234,9 @@ class AppBase(OldAppNames, Scaffold):
         self._revision.bump()
 
     def overrides(self, *names: str) -> bool:
-        """Tell whether a subclass or this very object replaces one of Quaff's own methods."""
-        own: type = resolve("Quaff")
-        cls = type(self)
-        return any(
-            name in self.__dict__ or (cls is not own and getattr(cls, name) is not getattr(own, name)) for name in names
-        )
+        """Tell whether a subclass, this object, or somebody who patched the class replaces one of Quaff's own methods."""
+        cls, own = type(self), self._own_methods
+        return any(name in self.__dict__ or getattr(cls, name) is not own[name] for name in names)
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:
@@ -420,8 +422,52 @@ class AppBase(OldAppNames, Scaffold):
         self.shell_context_processors.append(f)
         return f
 
+    def trap_http_exception(self, e: Exception) -> bool:
+        """Tell whether an HTTP error is to be treated like any error: `TRAP_HTTP_EXCEPTIONS`, `TRAP_BAD_REQUEST_ERRORS`."""
+        if self.config["TRAP_HTTP_EXCEPTIONS"]:
+            return True
+        trap_bad_request = self.config["TRAP_BAD_REQUEST_ERRORS"]
+        # A missing form key hides a bug while one develops.
+        if trap_bad_request is None and self.debug and isinstance(e, BadRequestKeyError):
+            return True
+        return bool(trap_bad_request) and isinstance(e, BadRequest)
+
+    def should_ignore_error(self, error: BaseException | None) -> bool:
+        """Tell whether teardown functions shall not see *error*. By default they see all."""
+        return False
+
+    def redirect(self, location: str, code: int = 302) -> ResponseBase:
+        """Return a redirect to *location*.
+
+        :raises ValueError: for a location that would surprise: a scheme other than http and https, or one that leaves the
+            site only after it is normalised.
+        """
+        check_redirect_location(location, self.config["COMPAT"])
+        return _werkzeug_redirect(location, code=code, Response=self.response_class)
+
+    def inject_url_defaults(self, endpoint: str, values: dict[str, Any]) -> None:
+        """Let the url_defaults functions add to *values* in place."""
+        names: list[str | None] = [None]
+        if "." in endpoint:
+            names += reversed(_split_blueprint_path(endpoint.rpartition(".")[0]))
+        for name in names:
+            for function in self.url_default_functions.get(name, ()):
+                function(endpoint, values)
+
+    def handle_url_build_error(self, error: BuildError, endpoint: str, values: dict[str, Any]) -> str:
+        """Ask `url_build_error_handlers` for a URL; raise the error when none has one."""
+        for handler in self.url_build_error_handlers:
+            try:
+                result = handler(error, endpoint, values)
+            except BuildError as raised:
+                error = raised
+            else:
+                if result is not None:
+                    return result
+        raise error
+
     def url_builder(self) -> UrlBuilder | None:
-        """Return the builder for the map as it is now; None when the map cannot say that it changed, or is bound anew."""
+        """Return the builder for the map as it is now, or None for a map that is foreign or bound in another way."""
         made = self._url_builder
         revision = self._revision.value
         if made is None or made[0] != revision:
@@ -433,6 +479,11 @@ class AppBase(OldAppNames, Scaffold):
                 and not self.subdomain_matching
                 and not self.overrides("create_url_adapter")
             )
-            made = (revision, UrlBuilder(self.url_map) if usual else None)
+            defaults = any(self.url_default_functions.values())
+            made = (revision, UrlBuilder(self.url_map, injects_defaults=defaults) if usual else None)
             self.__dict__["_url_builder"] = made
         return made[1]
+
+
+App = AppBase
+"""COMPAT: the same class under the name that it has in `flask.sansio.app`."""

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import BadRequest, BadRequestKeyError, HTTPException, InternalServerError
+from werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
 from werkzeug.routing import RequestRedirect, RoutingException
 from werkzeug.wrappers import Response as ResponseBase
 from werkzeug.wsgi import get_host
@@ -95,7 +95,11 @@ class Dispatch(URLs):
             or "werkzeug.proxy_fix.orig" in environ
         ):
             return self._serve_carefully(environ, start_response)
-        handlers = table.static.get(environ["PATH_INFO"])
+        try:
+            handlers = table.static.get(environ["PATH_INFO"])
+        except KeyError:
+            # RFC: PEP 3333: a server may leave out an empty path.
+            handlers = None
         if handlers is not None:
             handler = handlers.get(environ["REQUEST_METHOD"])
             if handler is not None:
@@ -339,20 +343,6 @@ class Dispatch(URLs):
     def _find_error_handler(self, e: Exception, blueprints: list[str]) -> ft.ErrorHandlerCallable | None:
         exc_class, code = self._get_exc_class_and_code(type(e))
         return find_error_handler(self.error_handler_spec, exc_class, code, blueprints)
-
-    def trap_http_exception(self, e: Exception) -> bool:
-        """Tell whether an HTTP error is to be treated like any error: `TRAP_HTTP_EXCEPTIONS`, `TRAP_BAD_REQUEST_ERRORS`."""
-        if self.config["TRAP_HTTP_EXCEPTIONS"]:
-            return True
-        trap_bad_request = self.config["TRAP_BAD_REQUEST_ERRORS"]
-        # A missing form key hides a bug while one develops.
-        if trap_bad_request is None and self.debug and isinstance(e, BadRequestKeyError):
-            return True
-        return bool(trap_bad_request) and isinstance(e, BadRequest)
-
-    def should_ignore_error(self, error: BaseException | None) -> bool:
-        """Tell whether teardown functions shall not see *error*. By default they see all."""
-        return False
 
     def handle_http_exception(self, e: HTTPException) -> HTTPException | ft.ResponseReturnValue:
         """Return what the error handler for an HTTP error returns; without one the error itself, which is a response."""

@@ -37,8 +37,11 @@ class CoreSignal(NamedSignal):
 
     def connect(self, receiver: F, sender: Any = ANY, weak: bool = True) -> F:
         """Connect *receiver*, as `blinker.Signal.connect` does."""
-        bump_all()
-        return super().connect(receiver, sender, weak)
+        try:
+            return super().connect(receiver, sender, weak)
+        finally:
+            # Afterwards: what another thread compiled meanwhile knows nothing of the receiver.
+            bump_all()
 
     def disconnect(self, receiver: Callable[..., Any], sender: Any = ANY) -> None:
         """Disconnect *receiver*, as `blinker.Signal.disconnect` does."""

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from werkzeug.routing import BuildError, MapAdapter
-from werkzeug.utils import redirect as _werkzeug_redirect
-from werkzeug.wrappers import Response as ResponseBase
 from werkzeug.wsgi import get_host
 
 from .appbase import AppBase
 from .ctx import RequestContext
 from .globals import current_context
-from .helpers import _split_blueprint_path, check_redirect_location
 from .wrappers import Request
 
 if TYPE_CHECKING:
@@ -82,36 +79,6 @@ class URLs(AppBase):
         bound: MapAdapter = self.url_map.bind_to_environ(request.environ, server_name=server_name, subdomain=subdomain)
         return bound
 
-    def redirect(self, location: str, code: int = 302) -> ResponseBase:
-        """Return a redirect to *location*.
-
-        :raises ValueError: for a location that would surprise: a scheme other than http and https, or one that leaves the
-            site only after it is normalised.
-        """
-        check_redirect_location(location, self.config["COMPAT"])
-        return _werkzeug_redirect(location, code=code, Response=self.response_class)
-
-    def inject_url_defaults(self, endpoint: str, values: dict[str, Any]) -> None:
-        """Let the url_defaults functions add to *values* in place."""
-        names: list[str | None] = [None]
-        if "." in endpoint:
-            names += reversed(_split_blueprint_path(endpoint.rpartition(".")[0]))
-        for name in names:
-            for function in self.url_default_functions.get(name, ()):
-                function(endpoint, values)
-
-    def handle_url_build_error(self, error: BuildError, endpoint: str, values: dict[str, Any]) -> str:
-        """Ask `url_build_error_handlers` for a URL; raise the error when none has one."""
-        for handler in self.url_build_error_handlers:
-            try:
-                result = handler(error, endpoint, values)
-            except BuildError as raised:
-                error = raised
-            else:
-                if result is not None:
-                    return result
-        raise error
-
     def url_for(
         self,
         /,
@@ -134,6 +101,29 @@ class URLs(AppBase):
         :raises RuntimeError: outside of a request when `SERVER_NAME` is not set.
         """
         bound = current_context.get()
+        context = bound if type(bound) is RequestContext else bound.request_context
+        if context is not None and _external is None and _scheme is None and _method is None and _anchor is None:
+            # PERF: a path for this site is what nearly every call asks for; its function is called from here.
+            made = self._url_builder
+            builder = made[1] if made is not None and made[0] == self._revision.value else self.url_builder()
+            if builder is not None and not builder.injects_defaults:
+                build = builder.functions.get(endpoint)
+                path = (None if build is None else build(values)) or builder.build(endpoint, values)
+                if path is not None:
+                    return path if not context.environ.get("SCRIPT_NAME") else f"{context.request.root_path}{path}"
+        return self._build_url(bound, endpoint, values, _anchor, _method, _scheme, _external)
+
+    def _build_url(
+        self,
+        bound: Any,
+        endpoint: str,
+        values: dict[str, Any],
+        _anchor: str | None,
+        _method: str | None,
+        _scheme: str | None,
+        _external: bool | None,
+    ) -> str:
+        """Build a URL through Werkzeug's adapter."""
         context = bound.request_context
         if _external is None:
             _external = context is None or _scheme is not None
@@ -144,33 +134,15 @@ class URLs(AppBase):
             raise ValueError("When specifying '_scheme', '_external' must be True.")
         if self.url_default_functions:
             self.inject_url_defaults(endpoint, values)
-        short = context is not None and not _external and _method is None
-        url = self._build_path(context, endpoint, values) if short else None
-        if url is None:
-            adapter = self._adapter_to_build(bound)
-            try:
-                url = adapter.build(
-                    endpoint, values, method=_method, url_scheme=_scheme, force_external=bool(_external)
-                )
-            except BuildError as error:
-                values.update(_anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external)
-                return self.handle_url_build_error(error, endpoint, values)
+        adapter = self._adapter_to_build(bound)
+        try:
+            url = adapter.build(endpoint, values, method=_method, url_scheme=_scheme, force_external=bool(_external))
+        except BuildError as error:
+            values.update(_anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external)
+            return self.handle_url_build_error(error, endpoint, values)
         if _anchor is not None:
             url = f"{url}#{quote(_anchor, safe=_ALLOWED_IN_ANCHOR)}"
         return url
-
-    def _build_path(self, context: RequestContext, endpoint: str, values: dict[str, Any]) -> str | None:
-        """Return the URL in the short way, or None when the map has to build it."""
-        builder = self.url_builder()
-        if builder is None:
-            return None
-        path = builder.build(endpoint, values)
-        if path is None:
-            return None
-        mounted = context.environ.get("SCRIPT_NAME")
-        if not mounted:
-            return f"/{path.lstrip('/')}"
-        return f"{context.request.root_path}/{path.lstrip('/')}"
 
     def _adapter_to_build(self, bound: Any) -> MapAdapter:
         if bound.request_context is not None:

@@ -25,7 +25,7 @@ from . import json
 from ._internal.attributes import lazy
 from ._internal.lazy import resolve
 from .cookies import dump_cookie, find_cookie, parse_cookies
-from .formparser import load_form, parse_query
+from .formparser import Parameters, load_form, parse_query
 from .globals import NO_CONTEXT, current_context
 from .headers import Headers, check_status
 from .helpers import _split_blueprint_path
@@ -52,6 +52,7 @@ class Request(RequestBase):
     """An incoming request, with the rule that matched it."""
 
     json_module: Any = json
+    parameter_storage_class = Parameters
 
     url_rule: Rule | None = None
     """The rule that matched the URL, or None before matching and for requests that match none."""
@@ -144,11 +145,10 @@ class Request(RequestBase):
         return body_stream(self.environ, self.max_content_length)
 
     @lazy
-    def cookies(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]
+    def cookies(self) -> ImmutableMultiDict[str, str]:
         """The cookies of the request; the first of a name comes first."""
-        parsed: ImmutableMultiDict[str, str] = parse_cookies(
-            self.environ.get("HTTP_COOKIE", ""), self.dict_storage_class
-        )
+        kind: Any = self.dict_storage_class  # Any: Werkzeug declares the base class only
+        parsed: ImmutableMultiDict[str, str] = parse_cookies(self.environ.get("HTTP_COOKIE", ""), kind)
         return parsed
 
     def find_cookie(self, name: str) -> str | None:
@@ -186,8 +186,8 @@ class Request(RequestBase):
     def max_form_memory_size(self, value: int | None) -> None:
         self._max_form_memory_size = value
 
-    @property
-    def max_form_parts(self) -> int | None:  # type: ignore[override]
+    @property  # type: ignore[override]  # None is "no limit", as Werkzeug reads it
+    def max_form_parts(self) -> int | None:
         """The most fields that a form may have; `MAX_FORM_PARTS` unless set on this request (Flask 3.1)."""
         if self._max_form_parts is not None:
             return self._max_form_parts
@@ -243,10 +243,31 @@ class Request(RequestBase):
             else:
                 data = read_body(self.environ, self.max_content_length)
                 # What is read is gone: a second reader must not wait for more.
-                self.stream = BytesIO()  # type: ignore[misc]
+                self.stream = BytesIO()
             if cache:
                 self._cached_data = data
         return data.decode(errors="replace") if as_text else data
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """Return the body as JSON.
+
+        :param force: whatever the content type is.
+        :param silent: None instead of an error.
+        :param cache: keep the result, so that it can be asked for again.
+        :raises werkzeug.exceptions.BadRequest: when the body is not JSON (400).
+        :raises werkzeug.exceptions.UnsupportedMediaType: when the content type is not JSON (415).
+        """
+        if cache and "_cached_json" not in self.__dict__ and self.environ.get("CONTENT_TYPE") == "application/json":
+            # PERF: the usual case in one step; errors, and everything else, in Werkzeug's.
+            data = self.get_data()
+            try:
+                value = self.json_module.loads(data)
+            except ValueError:
+                pass
+            else:
+                self._cached_json = (value, value)
+                return value
+        return super().get_json(force=force, silent=silent, cache=cache)
 
     def _load_form_data(self) -> None:
         if "form" in self.__dict__:

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -154,10 +155,8 @@ def test_the_caller_sees_what_the_coroutine_set(fails: bool) -> None:
             raise ValueError
 
     def call() -> str:
-        try:
+        with suppress(ValueError):
             run_coroutine(write)
-        except ValueError:
-            pass
         return other.get()
 
     assert in_thread(call) == "from inside"
@@ -190,7 +189,7 @@ def test_calls_run_at_the_same_time() -> None:
         return "woken"
 
     async def wake() -> None:
-        while not event:
+        while not event:  # noqa: ASYNC110 - the event is made by the other call
             await asyncio.sleep(0.001)
         event[0].set()
 
@@ -206,7 +205,9 @@ def test_calling_from_the_loop_itself_is_an_error() -> None:
     async def outer() -> int:
         return run_coroutine(add, 1)
 
-    with pytest.raises(RuntimeError, match=r"add\(\) is async and was called through a sync function.*Await it directly"):
+    with pytest.raises(
+        RuntimeError, match=r"add\(\) is async and was called through a sync function.*Await it directly"
+    ):
         in_thread(lambda: run_coroutine(outer))
 
 

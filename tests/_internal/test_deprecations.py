@@ -26,10 +26,11 @@ def test_the_whole_message() -> None:
     def old_name() -> None:
         warn_old("app.env")
 
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match="app.env") as caught:
         old_name()
     assert str(caught[0].message) == (
-        "'app.env' was removed in Flask 2.3 and works in Quaff for old code only: use app.debug, or a config key of your own."
+        "'app.env' was removed in Flask 2.3 and works in Quaff for old code only:"
+        " use app.debug, or a config key of your own."
     )
 
 
@@ -39,7 +40,7 @@ def test_points_at_the_callers_caller() -> None:
     def old_name() -> None:
         warn_old("app.env")
 
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match="app.env") as caught:
         old_name()
     assert caught[0].filename == __file__
 
@@ -53,7 +54,7 @@ def test_deeper_helpers_are_skipped() -> None:
     def old_name() -> None:
         helper()
 
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match="app.env") as caught:
         old_name()
     assert caught[0].filename == __file__
     assert caught[0].lineno == old_name.__code__.co_firstlineno + 4

@@ -85,8 +85,8 @@ def test_each_change_of_a_dict(change: str) -> None:
 def test_no_change_method_is_forgotten() -> None:
     """The lists above hold every method of the built-ins that can change one; a new Python may bring new ones."""
     reading = {
-        "__class_getitem__", "__contains__", "__getitem__", "__iter__", "__len__", "__reversed__", "copy", "count", "fromkeys",
-        "get", "index", "items", "keys", "values", "__add__", "__mul__", "__rmul__", "__or__", "__ror__",
+        "__class_getitem__", "__contains__", "__getitem__", "__iter__", "__len__", "__reversed__", "copy", "count",
+        "fromkeys", "get", "index", "items", "keys", "values", "__add__", "__mul__", "__rmul__", "__or__", "__ror__",
     }  # fmt: skip
     for tracked, plain in ((TrackedList, list), (TrackedDict, dict)):
         own = set(plain.__dict__) - set(object.__dict__) - reading
@@ -191,7 +191,9 @@ def test_revisions_are_not_kept() -> None:
     assert reference() is None
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value)), lambda v: v.copy()])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value)), lambda v: v.copy()]
+)
 def test_copies_are_plain(copied: Callable[[Any], Any]) -> None:
     """A copy belongs to nobody: it is a plain container that bumps nothing."""
     revision = Revision()
@@ -208,7 +210,7 @@ def test_behave_like_the_built_ins() -> None:
     assert isinstance(values, list)
     assert isinstance(pairs, dict)
     assert json.dumps([values, pairs]) == '[[1], {"a": 1}]'
-    assert values + [2] == [1, 2]
+    assert values.__add__([2]) == [1, 2]
     assert pairs | {"b": 2} == {"a": 1, "b": 2}
     assert repr(values) == "[1]"
 

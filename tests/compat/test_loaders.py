@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from quaff.compat.loaders import AliasLoader, ChangingLoader, change_of, find_flask, find_gone
+from quaff.compat.loaders import AliasLoader, ChangingLoader, changes_of, find_flask, find_gone
 
 from .conftest import Run
 
@@ -39,10 +39,11 @@ def test_optional_parts_of_the_loader_protocol(flask: ModuleType) -> None:
 
 
 def test_what_is_changed() -> None:
-    """Modules with rows in the table, and the one that starts child processes."""
-    assert change_of("werkzeug.urls")
-    assert change_of("multiprocessing.spawn")
-    assert change_of("werkzeug.middleware") is None
+    """Modules with rows in the table, the one that starts child processes, and the one with old arguments."""
+    assert len(changes_of("werkzeug.urls")) == 1
+    assert len(changes_of("multiprocessing.spawn")) == 1
+    assert len(changes_of("quaff.helpers")) == 2
+    assert changes_of("werkzeug.middleware") == []
 
 
 def test_gone_modules() -> None:

@@ -161,7 +161,9 @@ def _clear_after(built: Built) -> None:
 
 
 def _render(built: Built) -> None:
-    built.note("rendered", render_template_string("{{ request.path }} {{ g.count }} {{ added }} {{ session.get('n') }}"))
+    built.note(
+        "rendered", render_template_string("{{ request.path }} {{ g.count }} {{ added }} {{ session.get('n') }}")
+    )
 
 
 def _missing_key(built: Built) -> None:

@@ -18,7 +18,7 @@ from quaff import Blueprint, Quaff, g, request, signals
 from quaff.globals import NO_CONTEXT, current_context
 from tests.differential import customizing
 from tests.differential.actions import ACTIONS, RESULTS
-from tests.differential.programs import PREFIXES, Handler, Hook, Program, Step, View
+from tests.differential.programs import Handler, Hook, Program, Step, View
 
 NOW = 1_700_000_000.0
 """The time at which all requests come: what signs sessions uses it."""
@@ -222,7 +222,7 @@ def run(program: Program, *, compiled: bool) -> list[Any]:
     built.app.config.update({"SECRET_KEY": "key", **program.settings})
     story: list[Any] = []
     try:
-        with ExitStack() as stack, mock.patch.object(time, "time", lambda: NOW):
+        with ExitStack() as stack, mock.patch.object(time, "time", return_value=NOW):
             stack.enter_context(receivers(built))
             _run_steps(built, stack, story)
             _close(story, stack, built)
@@ -263,5 +263,3 @@ def _close(story: list[Any], stack: ExitStack, built: Built) -> None:
     except BaseException as error:
         story.append(["at the end", type(error).__name__, _anonymous(str(error))])
     story.append(list(built.events))
-
-

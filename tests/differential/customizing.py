@@ -1,4 +1,4 @@
-"""What a random app replaces of Quaff's own: methods, classes, the session interface; and what it changes while it serves."""
+"""What a random app replaces of Quaff's own: methods, classes, sessions; and what it changes while it serves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import Rule
 
-from quaff import Quaff, Request, Response
+from quaff import Quaff, Request, Response, has_app_context, has_request_context
 from quaff.ctx import _AppCtxGlobals
 from quaff.json.provider import DefaultJSONProvider
 from quaff.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionInterface, SessionMixin
@@ -62,7 +62,7 @@ def _custom(built: Built, what: str) -> tuple[str, Any]:
 def _globals_class(built: Built) -> type[_AppCtxGlobals]:
     class Globals(_AppCtxGlobals):
         def __init__(self) -> None:
-            built.note("new g")
+            built.note("new g", has_app_context(), has_request_context())
             self.made = 1
 
     return Globals
@@ -73,7 +73,7 @@ def _request_class(built: Built, variant: str) -> type[Request]:
         pass
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        built.note("new request")
+        built.note("new request", has_app_context(), has_request_context())
         Request.__init__(self, *args, **kwargs)
 
     def close(self: Any) -> None:

@@ -1,7 +1,7 @@
 """Random apps as data: which hooks, views, handlers and settings they have, and what is asked of them.
 
-A `Program` is built twice, once for each pipeline (`building.py`), so everything in it is plain data. What hooks and views do is
-chosen from `actions.py` by name.
+A `Program` is built twice, once for each pipeline (`building.py`), so everything in it is plain data. What hooks and views
+do is chosen from `actions.py` by name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,18 @@ SIGNALS = [
     "request_tearing_down",
 ]
 
-HANDLED = ["403", "404", "405", "500", "ValueError", "LookupError", "Exception", "HTTPException", "NotFound", "BadRequest"]
+HANDLED = [
+    "403",
+    "404",
+    "405",
+    "500",
+    "ValueError",
+    "LookupError",
+    "Exception",
+    "HTTPException",
+    "NotFound",
+    "BadRequest",
+]
 
 OVERRIDES = [
     "app_context",
@@ -215,7 +226,9 @@ def _views(draw: DrawFn) -> View:
     if "<" not in rule and draw(st.integers(0, 3)) == 0:
         options.append(("defaults", draw(st.sampled_from([(("n0", 5),), (("class", 1),), (("a-b", 2),)]))))
     if draw(st.integers(0, 9)) == 0:
-        options.append(draw(st.sampled_from([("strict_slashes", False), ("provide_automatic_options", False), ("no view", True)])))
+        options.append(
+            draw(st.sampled_from([("strict_slashes", False), ("provide_automatic_options", False), ("no view", True)]))
+        )
     return View(rule, draw(st.sampled_from(PLACES)), methods, draw(_actions(3)), draw(_results()), tuple(options))
 
 
@@ -230,8 +243,13 @@ def _steps(draw: DrawFn, views: tuple[View, ...]) -> Step:
     view = draw(st.sampled_from(views))
     path = draw(st.sampled_from(RULES[view.rule]))
     if draw(st.integers(0, 9)) == 0:
-        return Step(draw(st.sampled_from(["/nowhere", "/bp/nowhere", "", "/a\0b", "//"])), draw(st.sampled_from(["GET", "POST"])))
-    method = draw(st.sampled_from([view.methods[0], view.methods[0], view.methods[0], "GET", "HEAD", "OPTIONS", "POST", "DELETE"]))
+        return Step(
+            draw(st.sampled_from(["/nowhere", "/bp/nowhere", "", "/a\0b", "//"])),
+            draw(st.sampled_from(["GET", "POST"])),
+        )
+    method = draw(
+        st.sampled_from([view.methods[0], view.methods[0], view.methods[0], "GET", "HEAD", "OPTIONS", "POST", "DELETE"])
+    )
     return Step(PREFIXES[view.place] + path, method)
 
 
@@ -244,7 +262,9 @@ def programs(draw: DrawFn) -> Program:
         for name in draw(st.lists(st.sampled_from(sorted(SETTINGS)), max_size=2, unique=True))
     }
     few_overrides = st.lists(
-        st.tuples(st.sampled_from(OVERRIDES), st.sampled_from(["class", "object"])), max_size=2, unique_by=lambda pair: pair[0]
+        st.tuples(st.sampled_from(OVERRIDES), st.sampled_from(["class", "object"])),
+        max_size=2,
+        unique_by=lambda pair: pair[0],
     )
     custom = st.lists(st.sampled_from(CUSTOM), max_size=2, unique_by=lambda name: name.partition(" ")[0])
     # Whatever raises while the app context is pushed breaks the push itself, as in Flask.

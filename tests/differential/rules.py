@@ -159,7 +159,9 @@ def _draw_unusual_options(draw: DrawFn, options: dict[str, Any]) -> None:
         "subdomain": "sub",
         "websocket": True,
     }
-    for name in draw(st.lists(st.sampled_from(sorted(unusual)), max_size=2, unique=True)) if draw(st.booleans()) else ():
+    for name in (
+        draw(st.lists(st.sampled_from(sorted(unusual)), max_size=2, unique=True)) if draw(st.booleans()) else ()
+    ):
         if name == "websocket" and options.get("methods") not in (None, ["GET"]):
             continue
         if name == "methods" or name not in options:
@@ -191,7 +193,9 @@ def rule_lists(*, usual: bool = False) -> SearchStrategy[list[Written]]:
     lists = st.lists(written_rules(usual=usual), min_size=1, max_size=7)
     if usual:
         return lists
-    return st.builds(lambda rules, twins: [*rules, *(TWINS if twins else ())], lists, st.integers(0, 5).map(lambda n: n == 0))
+    return st.builds(
+        lambda rules, twins: [*rules, *(TWINS if twins else ())], lists, st.integers(0, 5).map(lambda n: n == 0)
+    )
 
 
 @st.composite

@@ -1,7 +1,7 @@
 """The compiled pipeline and the reference pipeline are never told apart, whatever the app and whatever is asked of it.
 
-Compared is all that anybody can observe: status, headers, body, what is raised to the server, the order of hooks, handlers and
-signals with the contexts that each of them finds, `g`, flashes, log messages, cookies, and what is left behind.
+Compared is all that anybody can observe: status, headers, body, what is raised to the server, the order of hooks, handlers
+and signals with the contexts that each of them finds, `g`, flashes, log messages, cookies, and what is left behind.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from tests.differential.actions import ACTIONS, RESULTS
 from tests.differential.building import run
 from tests.differential.profiles import examples
 from tests.differential.programs import (
@@ -28,7 +29,6 @@ from tests.differential.programs import (
     View,
     programs,
 )
-from tests.differential.actions import ACTIONS, RESULTS
 
 
 def compare(program: Program) -> list[Any]:
@@ -51,24 +51,33 @@ def test_random_programs(program: Program) -> None:
 
 
 CHANGES_WHAT_RUNS = {("after", "late after"), ("after", "clear after")}
-"""A hook that changes the very list of hooks that is being run. The compiled pipeline goes by the list as the phase began."""
+"""A hook that changes the very list of hooks being run. The compiled pipeline goes by the list as the phase began."""
 
 LEAKS = "leak request context"
-"""Whoever pushes a request of his own and leaves it there gets its hooks from the reference pipeline, and an AssertionError from both."""
+"""A pushed request that is left there has its hooks run by the reference pipeline, and is an AssertionError in both."""
 
-REQUESTS = (Step("/"), Step("/n/7"), Step("/"), Step("/", "HEAD"), Step("/", "OPTIONS"), Step("/", "POST"), Step("/nowhere"), Step("/n/7"))
+REQUESTS = (
+    Step("/"),
+    Step("/n/7"),
+    Step("/"),
+    Step("/", "HEAD"),
+    Step("/", "OPTIONS"),
+    Step("/", "POST"),
+    Step("/nowhere"),
+    Step("/n/7"),
+)
 """Something of everything: static and dynamic path, all methods, 404."""
 
 
 def app(**parts: Any) -> Program:
     """Return a program with two views that use the session and a hook of each kind, and with what is given."""
     places = (None, "bp", "bp.inner")
-    hooks = tuple(Hook(kind, place, ("where",)) for kind in ("preprocess", "before", "after", "teardown") for place in places)
+    hooks = tuple(
+        Hook(kind, place, ("where",)) for kind in ("preprocess", "before", "after", "teardown") for place in places
+    )
     actions = parts.pop("actions", ("count",))
     result = parts.pop("result", "str")
-    views = tuple(
-        View(rule, place, ("GET",), actions, result) for rule in ("/", "/n/<int:n0>") for place in places
-    )
+    views = tuple(View(rule, place, ("GET",), actions, result) for rule in ("/", "/n/<int:n0>") for place in places)
     steps = parts.pop("steps", (*REQUESTS, Step("/bp/"), Step("/bp/inner/n/7"), Step("/bp/inner/n/x")))
     return Program(**{"views": views, "hooks": hooks, "steps": steps, **parts})
 
@@ -98,7 +107,9 @@ def test_each_action_in_each_hook(action: str, kind: str) -> None:
     if action == LEAKS or (kind, action) in CHANGES_WHAT_RUNS:
         pytest.skip("the one known difference, explained above")
     places = [None, "bp"] if kind in ("preprocess", "before", "after", "teardown") else [None]
-    hooks = tuple(Hook(kind, place, actions) for place in places for actions in (("look",), (action, "where"), ("count",)))
+    hooks = tuple(
+        Hook(kind, place, actions) for place in places for actions in (("look",), (action, "where"), ("count",))
+    )
     compare(app(hooks=hooks, actions=("look", "read session")))
 
 
@@ -107,11 +118,16 @@ def test_each_action_in_each_hook(action: str, kind: str) -> None:
 @pytest.mark.parametrize("result", sorted(RESULTS))
 def test_each_result_of_a_hook(result: str, kind: str, place: str | None) -> None:
     """A before hook that answers and an after hook that replaces the response do so alike."""
-    compare(app(hooks=(Hook("before", None, ("count",)), Hook(kind, place, ("where",), result), Hook("after", None, ()))))
+    compare(
+        app(hooks=(Hook("before", None, ("count",)), Hook(kind, place, ("where",), result), Hook("after", None, ())))
+    )
 
 
 @pytest.mark.parametrize("key", HANDLED)
-@pytest.mark.parametrize("action", ["abort 403", "abort 404", "abort 500", "missing key", "raise KeyError", "raise Teapot", "raise ValueError"])
+@pytest.mark.parametrize(
+    "action",
+    ["abort 403", "abort 404", "abort 500", "missing key", "raise KeyError", "raise Teapot", "raise ValueError"],
+)
 def test_each_error_handler(key: str, action: str) -> None:
     """An error finds the same handler: by code or class, on the app or a blueprint."""
     handlers = tuple(Handler(key, place, ("look",), "tuple with status") for place in (None, "bp.inner"))
@@ -156,12 +172,21 @@ def test_each_late_change(late: str) -> None:
 @pytest.mark.parametrize("name, value", [(name, value) for name, values in SETTINGS.items() for value in values])
 def test_each_setting(name: str, value: object) -> None:
     """A configuration value has the same effect."""
-    for actions in ((), ("write session", "permanent session"), ("missing key",), ("abort 404",), ("raise ValueError",)):
+    for actions in (
+        (),
+        ("write session", "permanent session"),
+        ("missing key",),
+        ("abort 404",),
+        ("raise ValueError",),
+    ):
         compare(app(settings={name: value}, actions=actions))
 
 
 RULES: dict[str, tuple[View, tuple[str, ...]]] = {
-    "own converter": (View("/own/<own:n0>", "bp", ("GET",), ("look",), "str"), ("/own/a", "/own/refused", "/own/gone", "/own/broken")),
+    "own converter": (
+        View("/own/<own:n0>", "bp", ("GET",), ("look",), "str"),
+        ("/own/a", "/own/refused", "/own/gone", "/own/broken"),
+    ),
     "keyword": (View("/k/<int:class>", "bp", ("GET",), ("look",), "str"), ("/k/1", "/k/x")),
     "keyword default": (View("/k", "bp", ("GET",), (), "str", (("defaults", (("class", 1),)),)), ("/k",)),
     "default that is no name": (View("/k", "bp", ("GET",), (), "str", (("defaults", (("a-b", 1),)),)), ("/k",)),
@@ -171,7 +196,10 @@ RULES: dict[str, tuple[View, tuple[str, ...]]] = {
     "own OPTIONS": (View("/x", "bp", ("GET", "OPTIONS"), ("look",), "str"), ("/x",)),
     "no OPTIONS": (View("/x", "bp", ("GET",), (), "str", (("provide_automatic_options", False),)), ("/x",)),
     "endless digits": (View("/d/<int:n0>", "bp", ("GET",), (), "str"), ("/d/" + "1" * 5000, "/d/" + "1" * 1000)),
-    "signed endless digits": (View("/d/<int(signed=True):n0>", "bp", ("GET",), (), "str"), ("/d/-" + "1" * 5000, "/d/-1")),
+    "signed endless digits": (
+        View("/d/<int(signed=True):n0>", "bp", ("GET",), (), "str"),
+        ("/d/-" + "1" * 5000, "/d/-1"),
+    ),
     "narrow": (View("/m/<int(max=9):n0>", "bp", ("GET",), ("look",), "str"), ("/m/3", "/m/12")),
 }
 

@@ -11,8 +11,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from quaff.routing import Map
 from quaff.routing.matcher import ASK_THE_MAP
-from quaff.routing.router import Router
-from quaff.routing.matcher import ASK_THE_MAP
 from quaff.routing.router import Route, Router
 from tests.differential.profiles import examples
 from tests.differential.rules import METHODS, Written, make_map, paths, rule_lists
@@ -97,8 +95,8 @@ def test_finds_what_the_map_finds(data: st.DataObject, rules: list[Written], met
 def test_answers_usual_maps_itself(data: st.DataObject, rules: list[Written], method: str) -> None:
     """Rules without trailing slashes or odd options are matched without the map, also for a 404 and a 405.
 
-    The exceptions: two converters of one weight at one place, a converter that refuses what its expression took, endless digits,
-    empty segments.
+    The exceptions: two converters of one weight at one place, a converter that refuses what its expression took, endless
+    digits, empty segments.
     """
     url_map = make_map(rules)
     router = make_router(url_map)
@@ -184,7 +182,10 @@ SLASHES: dict[str, tuple[list[tuple[str, dict[str, Any]]], str, str]] = {
         "GET",
     ),
     "strict off, and something behind the slash": (
-        [("/x", {"strict_slashes": False, "methods": ["GET"]}), ("/x//y", {"merge_slashes": False, "methods": ["GET"]})],
+        [
+            ("/x", {"strict_slashes": False, "methods": ["GET"]}),
+            ("/x//y", {"merge_slashes": False, "methods": ["GET"]}),
+        ],
         "/x/",
         "GET",
     ),

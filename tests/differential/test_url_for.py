@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from werkzeug.datastructures import MultiDict
 from werkzeug.routing import BuildError
 
 from quaff import Quaff, url_for
@@ -56,8 +55,10 @@ def test_builder_writes_what_the_map_writes(data: st.DataObject, rules: list[Wri
 
 @examples(120)
 @given(data=st.data(), rules=rule_lists(), mount=st.sampled_from(["", "/mounted", "/a b/ü"]), compiled=st.booleans())
-def test_url_for_writes_what_the_map_writes(data: st.DataObject, rules: list[Written], mount: str, compiled: bool) -> None:
-    """Within a request `url_for` gives the path below where the app is mounted; with `_external` and outside, the whole URL."""
+def test_url_for_writes_what_the_map_writes(
+    data: st.DataObject, rules: list[Written], mount: str, compiled: bool
+) -> None:
+    """Within a request `url_for` gives the path below the mount point; with `_external`, and outside, the whole URL."""
     app = Quaff("url_for", static_folder=None, compiled=compiled)
     app.url_map.converters.update(CONVERTERS)
     app.config["SERVER_NAME"] = "shop.example"
@@ -82,8 +83,17 @@ def test_url_for_writes_what_the_map_writes(data: st.DataObject, rules: list[Wri
 USUAL: dict[str, list[tuple[dict[str, Any], str]]] = {
     "/": [({}, ""), ({"q": "a b"}, "?q=a+b"), ({"q": ["a", "b"]}, "?q=a&q=b"), ({"q": []}, "")],
     "/a b/ü": [({}, "a%20b/%C3%BC")],
-    "/users/<int:id>": [({"id": 7}, "users/7"), ({"id": "7"}, "users/7"), ({"id": -7}, "users/-7"), ({"id": True}, "users/1")],
-    "/<name>": [({"name": "a/b ü?"}, "a/b%20%C3%BC%3F"), ({"name": 1.5}, "1.5"), ({"name": "$&'()*+,:;=@!"}, "$&'()*+,:;=@!")],
+    "/users/<int:id>": [
+        ({"id": 7}, "users/7"),
+        ({"id": "7"}, "users/7"),
+        ({"id": -7}, "users/-7"),
+        ({"id": True}, "users/1"),
+    ],
+    "/<name>": [
+        ({"name": "a/b ü?"}, "a/b%20%C3%BC%3F"),
+        ({"name": 1.5}, "1.5"),
+        ({"name": "$&'()*+,:;=@!"}, "$&'()*+,:;=@!"),
+    ],
     "/files/<path:file>": [({"file": "a/b c"}, "files/a/b%20c")],
     "/n/<int(fixed_digits=3):n>": [({"n": 7}, "n/007")],
     "/f/<float:n>": [({"n": 2}, "f/2.0")],
@@ -113,7 +123,6 @@ def test_wrong_values_are_the_maps_to_explain() -> None:
     assert builder.build("0", {"a": 1}) is None
     assert builder.build("1", {"a": 1, "b": 2}) is None
     assert builder.build("0", {"a": 1, "b": None}) is None
-    assert builder.build("0", MultiDict({"a": 1, "b": 2})) is None
     app = Quaff("url_for", static_folder=None)
     app.add_url_rule("/users/<int:id>", "users", lambda id: "")
     with app.test_request_context(), pytest.raises(BuildError, match="Did you mean 'users'"):
@@ -125,16 +134,16 @@ def test_a_converter_that_raises_is_heard() -> None:
     url_map = make_map([Written("/<any(a, b):x>", ""), Written("/<int:x>", "")])
     builder = UrlBuilder(url_map)
     adapter = url_map.bind("localhost", subdomain="")
-    for endpoint, value in [("0", "c"), ("1", "seven")]:
-        with pytest.raises(ValueError) as expected:
+    for endpoint, value, message in [("0", "c", "is not one of"), ("1", "seven", "invalid literal")]:
+        with pytest.raises(ValueError, match=message) as expected:
             adapter.build(endpoint, {"x": value})
-        with pytest.raises(ValueError) as raised:
+        with pytest.raises(ValueError, match=message) as raised:
             builder.build(endpoint, {"x": value})
         assert str(raised.value) == str(expected.value)
 
 
 def test_odd_rules_are_left_to_the_map() -> None:
-    """Defaults, a subdomain, a WebSocket, a rule class of one's own, several rules for one endpoint: the map builds those."""
+    """The map builds defaults, a subdomain, a WebSocket, a rule class of one's own, several rules for one endpoint."""
 
     class OwnRule(Rule):
         def build(self, values: Any, append_unknown: bool = True) -> Any:

@@ -85,6 +85,7 @@ def test_a_port_is_free_again_at_once() -> None:
     with listen(Address("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
+            listener.setblocking(True)
             accepted, _ = listener.accept()
             accepted.close()
             assert client.recv(1) == b""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import logging
+import os
+import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -149,6 +152,49 @@ def test_silent_connections_are_closed() -> None:
             assert time.monotonic() - began < PATIENCE / 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs epoll")
+def test_turning_away_leaves_connections_to_others() -> None:
+    """A worker that turns away goes on with the connections it has; new ones are the other workers'."""
+    settings = ServeSettings(bind=Address("127.0.0.1", 0), workers=2)
+
+    def named(name: bytes) -> Any:
+        def app(environ: Environ, start_response: Any) -> list[bytes]:
+            start_response("200 OK", [])
+            return [name]
+
+        return app
+
+    with listen(settings.bind) as listener:
+        port = listener.getsockname()[1]
+        old = start_worker(build_runner(named(b"old")), listener, settings)
+        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        kept.request("GET", "/")
+        assert kept.getresponse().read() == b"old"
+        old.turn_away()
+        with socket.create_connection(("127.0.0.1", port), timeout=0.3) as waiting, pytest.raises(TimeoutError):
+            waiting.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            waiting.recv(1)
+        kept.request("GET", "/")
+        assert kept.getresponse().read() == b"old"
+        new = start_worker(build_runner(named(b"new")), listener, settings, number=2)
+        assert {get(port).body for _ in range(10)} == {b"new"}
+        kept.close()
+        assert old.stop(PATIENCE)
+        assert new.stop(PATIENCE)
+
+
+def test_starting_a_worker_does_not_block_the_others() -> None:
+    """The listener stays non-blocking for all that share it, whatever happens to its copies."""
+    settings = ServeSettings(bind=Address("127.0.0.1", 0), workers=1)
+    with listen(settings.bind) as listener:
+        assert not os.get_blocking(listener.fileno())
+        for number in (1, 2):
+            worker = start_worker(build_runner(echo), listener, settings, number=number)
+            assert not os.get_blocking(listener.fileno())
+            assert worker.stop(PATIENCE)
+        assert not os.get_blocking(listener.fileno())
+
+
 def test_half_a_request_line_is_closed() -> None:
     """A client that begins and never ends its headers is hung up on as well."""
     with serving(header_timeout=0.3) as (_, port):
@@ -240,3 +286,44 @@ def test_the_server_header_can_be_the_apps() -> None:
     with serving(app) as (_, port):
         assert get(port, "/mine").headers["server"] == "mine"
         assert get(port).headers["server"] == "granian"
+
+
+def test_a_signal_handler_may_stop_the_worker_at_any_moment() -> None:
+    """Stopping from a handler that interrupts a wait never blocks, however often it happens."""
+    with serving() as (worker, _):
+        stopped: list[bool] = []
+
+        def handler(number: int, frame: object) -> None:
+            stopped.append(worker.stop(0))
+
+        previous = signal.signal(signal.SIGALRM, handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05, 0.0005)
+            end = time.monotonic() + PATIENCE
+            while len(stopped) < 50 and time.monotonic() < end:
+                worker.wait(0.0001)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
+        assert len(stopped) >= 50
+        assert worker.wait(PATIENCE)
+
+
+def test_ctrl_c_during_a_wait_leaves_the_worker_usable() -> None:
+    """A KeyboardInterrupt may arrive anywhere inside of a wait; later waits work."""
+    with serving() as (worker, _):
+
+        def interrupt(number: int, frame: object) -> None:
+            raise KeyboardInterrupt
+
+        previous = signal.signal(signal.SIGALRM, interrupt)
+        try:
+            for delay in (0.001, 0.0005, 0.0002, 0.0001) * 10:
+                with pytest.raises(KeyboardInterrupt):
+                    signal.setitimer(signal.ITIMER_REAL, delay)
+                    worker.wait()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
+        assert worker.wait(0) is False
+        assert worker.stop(PATIENCE) is True

@@ -50,7 +50,10 @@ class LoopThread:
         def run() -> None:
             asyncio.set_event_loop(loop)
             loop.call_soon(started.set)
-            loop.run_forever()
+            try:
+                loop.run_forever()
+            finally:
+                loop.close()
 
         self._thread = threading.Thread(target=run, name="quaff-async", daemon=True)
         self._thread.start()
@@ -97,7 +100,7 @@ def run_coroutine(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, 
     async def run() -> None:
         try:
             results.append(await coroutine)
-        except BaseException as error:  # noqa: BLE001 - SystemExit would end the loop and leave the caller waiting
+        except BaseException as error:
             errors.append(error)
         finally:
             done.set()

@@ -7,6 +7,7 @@ hangs on the function as `__quaff_source__`.
 from __future__ import annotations
 
 import linecache
+import weakref
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import count
@@ -15,13 +16,25 @@ from typing import Any
 
 _numbers = count(1)
 
+_alive: dict[str, weakref.ref[CodeType]] = {}
+"""File name -> its code: the lines stay in `linecache` as long as somebody can run them."""
+
+
+def _forget(filename: str) -> None:
+    linecache.cache.pop(filename, None)
+    _alive.pop(filename, None)
+
 
 @lru_cache(maxsize=512)
 def _compile(kind: str, source: str) -> CodeType:
     # PERF: most routes of an app have the same shape, so their text is equal and only the names differ: one compilation.
     filename = f"<quaff {kind} {next(_numbers)}>"
+    code = compile(source, filename, "exec", dont_inherit=True)
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    return compile(source, filename, "exec", dont_inherit=True)
+    # The function's own code: that of the text around it goes when the cache here lets go of it.
+    inner = next(const for const in code.co_consts if isinstance(const, CodeType))
+    _alive[filename] = weakref.ref(inner, lambda _code: _forget(filename))
+    return code
 
 
 def build_function(kind: str, name: str, source: str, names: Mapping[str, object]) -> Callable[..., Any]:

@@ -99,16 +99,16 @@ class FlaskGroup(AppGroup):
             message = f"The command {entry.name!r} of an installed package cannot be loaded ({entry.value}): {error}"
             click.secho(message, err=True, fg="yellow")
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command *cmd_name*: built in, of a package, or of the app, which is then loaded.
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return the command *name*: built in, of a package, or of the app, which is then loaded.
 
         An app that cannot be found is reported, and the answer is None.
         """
         info = ctx.ensure_object(ScriptInfo)
-        if _has_plugin(cmd_name):
+        if _has_plugin(name):
             info.prepare()
-        self._load_plugin_command(cmd_name)
-        command = super().get_command(ctx, cmd_name)
+        self._load_plugin_command(name)
+        command = super().get_command(ctx, name)
         if command is not None:
             return command
         try:
@@ -120,7 +120,7 @@ class FlaskGroup(AppGroup):
         active = active_app_context()
         if active is None or active.app is not app:
             ctx.with_resource(app.app_context())
-        found: click.Command | None = app.cli.get_command(ctx, cmd_name)
+        found: click.Command | None = app.cli.get_command(ctx, name)
         return found
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -38,7 +38,7 @@ class AliasFinder:
     """Finds Quaff where `flask` is asked for, and old names where they were."""
 
     def __init__(self) -> None:
-        self._changed: dict[str, Undo] = {}
+        self._changed: dict[str, list[Undo]] = {}
         self._real_flask: dict[str, ModuleType] = {}
 
     def find_spec(
@@ -57,9 +57,9 @@ class AliasFinder:
         return loaders.find_gone(fullname) or self._find_changed(fullname, path, target)
 
     def _find_changed(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
-        from .loaders import ChangingLoader, change_of
+        from .loaders import ChangingLoader, changes_of
 
-        if change_of(fullname) is None:
+        if not changes_of(fullname):
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
@@ -95,8 +95,9 @@ class AliasFinder:
         """Put everything back. Called once the finder has left `sys.meta_path`."""
         from .loaders import GONE
 
-        for undo in self._changed.values():
-            undo.undo()
+        for undos in self._changed.values():
+            for undo in reversed(undos):
+                undo.undo()
         self._changed.clear()
         for name in [*_loaded("flask"), *(name for name in (*GONE, *NAMESPACES) if name in sys.modules)]:
             sys.modules.pop(name, None)
@@ -104,12 +105,11 @@ class AliasFinder:
         self._real_flask = {}
 
     def _change(self, module: ModuleType) -> None:
-        from .loaders import change_of
+        from .loaders import changes_of
 
         name = module.__name__
-        change = change_of(name)
-        if change is not None and name not in self._changed and self in sys.meta_path:
-            self._changed[name] = change(module)
+        if name not in self._changed and self in sys.meta_path:
+            self._changed[name] = [change(module) for change in changes_of(name)]
 
 
 def _loaded(root: str) -> list[str]:

@@ -14,10 +14,11 @@ from typing import Any, Final, Protocol
 from .aliases import MODULES, real_name
 from .children import PassedOn
 from .flask_module import FlaskModule
+from .old_arguments import ArgumentsGivenBack
 from .patching import GivenBack, Removed, RemovedModule, warn_user
 from .removed import GONE, rows_of
 
-__all__ = ["GONE", "AliasLoader", "ChangingLoader", "Undo", "change_of", "find_flask", "find_gone", "namespace"]
+__all__ = ["GONE", "AliasLoader", "ChangingLoader", "Undo", "changes_of", "find_flask", "find_gone", "namespace"]
 
 
 class Undo(Protocol):
@@ -27,12 +28,17 @@ class Undo(Protocol):
         """Take it back."""
 
 
-def change_of(name: str) -> Callable[[ModuleType], Undo] | None:
-    """Return what the alias does to module *name* once it is loaded, or None."""
-    if name == "multiprocessing.spawn":
-        return PassedOn
+_CHANGES: Final[dict[str, Callable[[ModuleType], Undo]]] = {
+    "multiprocessing.spawn": PassedOn,
+    "quaff.helpers": ArgumentsGivenBack,
+}
+
+
+def changes_of(name: str) -> list[Callable[[ModuleType], Undo]]:
+    """Return what the alias does to module *name* once it is loaded."""
     rows = rows_of(name)
-    return (lambda module: GivenBack(module, rows)) if rows else None
+    changes: list[Callable[[ModuleType], Undo]] = [_CHANGES[name]] if name in _CHANGES else []
+    return [*changes, lambda module: GivenBack(module, rows)] if rows else changes
 
 
 def namespace(fullname: str) -> ModuleSpec:

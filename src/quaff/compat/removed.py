@@ -1,4 +1,4 @@
-"""The names that Flask, Werkzeug, Jinja2 and MarkupSafe removed and that the alias gives back, as data.
+"""The names that Flask, Werkzeug, Jinja2, MarkupSafe and ItsDangerous removed and that the alias gives back, as data.
 
 The table of `_internal/deprecations.py` is for what lives in Quaff with or without the alias (`app.env`); this one is for
 names of modules. `tests/compat/test_removed.py` runs over all rows.
@@ -252,7 +252,7 @@ _WRAPPERS: Final = dict.fromkeys(
 _kept("werkzeug.wrappers", "Werkzeug 2.1", "old_wrappers", **_WRAPPERS)
 _kept("werkzeug", "Werkzeug 1.0", "old_wrappers", **_WRAPPERS)
 
-# Jinja2 and MarkupSafe ---------------------------------------------------------------------------------------------------
+# Jinja2, MarkupSafe, ItsDangerous -------------------------------------------------------------------------------------
 
 for _module in ("jinja2", "jinja2.utils"):
     _moved(_module, "Jinja 3.1", "Markup escape", to="markupsafe")
@@ -284,6 +284,14 @@ _kept(
     AutoEscapeExtension=_BUILT_IN,
 )
 
+_kept(
+    "itsdangerous",
+    "ItsDangerous 2.1",
+    "old_jws",
+    JSONWebSignatureSerializer="itsdangerous.URLSafeSerializer, or a library for JWT",
+    TimedJSONWebSignatureSerializer="itsdangerous.URLSafeTimedSerializer, or a library for JWT",
+)
+
 # Whole modules -----------------------------------------------------------------------------------------------------------
 
 
@@ -296,6 +304,7 @@ _WRAPPER_MODULES: Final = "accept auth base_request base_response common_descrip
 GONE: Final[Mapping[str, Removed]] = {
     **_gone("Flask 2.0", {"flask._compat": ("quaff.compat.old_python", "Python 3's own names")}),
     **_gone("Werkzeug 2.0", {"werkzeug._compat": ("quaff.compat.old_python", "Python 3's own names")}),
+    **_gone("ItsDangerous 2.1", {"itsdangerous.jws": ("quaff.compat.old_jws", "itsdangerous.URLSafeTimedSerializer")}),
     **_gone("Jinja 3.0", {"jinja2._compat": ("quaff.compat.old_python", "Python 3's own names")}),
     **_gone(
         "Werkzeug 1.0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from .. import signals
@@ -142,8 +143,8 @@ def make_plan(app: Any, route: Route | None, method: str) -> Plan:
     def functions(registry: Any, names: Any) -> list[list[Callable[..., Any]]]:
         return [list(registry[name]) for name in names if name in registry]
 
-    def chain(groups: list[list[Callable[..., Any]]]) -> tuple[Callable[..., Any], ...]:
-        return tuple(sync(function) for group in groups for function in group)
+    def synced(groups: list[list[Callable[..., Any]]]) -> tuple[Callable[..., Any], ...]:
+        return tuple(sync(function) for function in chain.from_iterable(groups))
 
     view = None
     if route is not None and not (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
@@ -162,9 +163,9 @@ def make_plan(app: Any, route: Route | None, method: str) -> Plan:
         method=method,
         view=view,
         # COMPAT: Flask calls these as they are: an async one never runs.
-        preprocessors=tuple(sum(functions(app.url_value_preprocessors, outer_first), [])),
-        before=chain(functions(app.before_request_funcs, outer_first)),
-        after=chain([group[::-1] for group in functions(app.after_request_funcs, inner_first)]),
+        preprocessors=tuple(chain.from_iterable(functions(app.url_value_preprocessors, outer_first))),
+        before=synced(functions(app.before_request_funcs, outer_first)),
+        after=synced([group[::-1] for group in functions(app.after_request_funcs, inner_first)]),
         first_request=app.has_first_request_functions(),
         eager_globals=app.app_ctx_globals_class.__init__ is not object.__init__,
         eager_request=not _is_plain_request(app.request_class),

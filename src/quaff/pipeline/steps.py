@@ -72,6 +72,7 @@ def bind_lines(plan: Plan, scope: Scope) -> list[str]:
         "bound = get_bound()",
         "if bound is not NO_CONTEXT:",
         "    context.inherit(bound)",
+        *(["if context.owns_app_context:", "    context.g"] if plan.eager_globals else []),
         "token = set_bound(context)",
     ]
 
@@ -87,8 +88,7 @@ def _converts_itself(plan: Plan) -> bool:
 
 def _can_be_written(name: object) -> bool:
     """Tell whether `view(NAME=...)` is Python, and means that name. Default values may have any string as name."""
-    is_name = isinstance(name, str) and name.isascii() and name.isidentifier()
-    return is_name and not keyword.iskeyword(name) and name != "__debug__"
+    return isinstance(name, str) and name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
 
 
 def _conversion_lines(plan: Plan, scope: Scope) -> list[str]:
@@ -104,8 +104,6 @@ def _conversion_lines(plan: Plan, scope: Scope) -> list[str]:
 def open_lines(plan: Plan, scope: Scope) -> list[str]:
     """Signal that the app context is there, and let an interface of the user's own open the session."""
     lines = []
-    if plan.eager_globals:
-        lines += ["if context.owns_app_context:", "    context.g"]
     if plan.signals_pushed:
         scope.add("announce_app_context", announce_app_context)
         lines += ["if context.owns_app_context:", "    announce_app_context(context, bound)"]

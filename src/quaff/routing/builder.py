@@ -1,7 +1,8 @@
 """Builds URLs for endpoints that have one rule, which is most of them; the map builds the others.
 
-`UrlBuilder.build` returns a path or None; None means that `MapAdapter.build` has to be asked, which also raises
-`BuildError` with its suggestion. Held against it in `tests/differential/test_url_for.py`.
+For each such endpoint a function is generated that turns the values into the path, with what usual values need written
+into it. It returns None for whatever it does not know; then `MapAdapter.build` is asked, which also raises `BuildError`
+with its suggestion. Held against it in `tests/differential/test_url_for.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote
 
-from werkzeug.datastructures import MultiDict
 from werkzeug.routing import IntegerConverter, Rule, UnicodeConverter, ValidationError
 from werkzeug.routing.converters import PathConverter
 
@@ -20,85 +20,137 @@ from .map import Map
 _SAFE: Final = "!$&'()*+,/:;=@"
 """What Werkzeug leaves unquoted in a path."""
 
-Build = Callable[[dict[str, Any]], str]
+Build = Callable[[dict[str, Any]], str | None]
+"""Takes the values; returns the path with its leading slash, or None."""
 
 
 def _quoted(value: Any) -> str:
-    text = value if type(value) is str else str(value)
-    # PERF: letters and digits need no quoting, and most values are made of them.
-    return text if text.isascii() and text.isalnum() else quote(text, safe=_SAFE)
+    return quote(str(value), safe=_SAFE)
 
 
 def _integer(value: Any) -> str:
-    return str(value) if type(value) is int else str(int(value))
+    return str(int(value))
 
 
-class _Plan:
-    """How to build the path of one rule."""
+def _converter(rule: Rule, name: str) -> tuple[str | None, Callable[[Any], str]]:
+    """Return the test for values that need no conversion but `str`, and the function for all others."""
+    converter = rule._converters[name]
+    if type(converter) in (UnicodeConverter, PathConverter):
+        # PERF: letters and digits need no quoting, and most values are made of them.
+        return "type({value}) is str and {value}.isalnum() and {value}.isascii()", _quoted
+    if type(converter) is IntegerConverter and not converter.fixed_digits:
+        return "type({value}) is int", _integer
+    return None, converter.to_url
 
-    __slots__ = ("arguments", "build")
 
-    def __init__(self, rule: Rule) -> None:
-        self.arguments = frozenset(rule.arguments)
-        self.build = _compile(rule)
+def _pieces(rule: Rule) -> list[tuple[bool, str]]:
+    """Return the path's parts, neighbouring fixed ones joined and quoted, without the leading slash."""
+    # The trace starts with the domain, which is empty here.
+    trace: list[tuple[bool, str]] = rule._trace[rule._trace.index((False, "|")) + 1 :]
+    pieces: list[tuple[bool, str]] = []
+    for is_variable, text in trace:
+        if is_variable:
+            pieces.append((True, text))
+        elif pieces and not pieces[-1][0]:
+            pieces[-1] = (False, pieces[-1][1] + quote(text, safe=_SAFE))
+        else:
+            pieces.append((False, quote(text, safe=_SAFE)))
+    return [(False, pieces[0][1].lstrip("/")), *pieces[1:]]
 
 
 def _compile(rule: Rule) -> Build:
-    names: dict[str, Any] = {}
-    parts: list[str] = []
-    # The trace starts with the domain, which is empty here, and the leading slash is the caller's.
-    trace: list[tuple[bool, str]] = rule._trace[rule._trace.index((False, "|")) + 2 :]
-    for index, (is_dynamic, data) in enumerate(trace):
-        if not is_dynamic:
-            parts.append(repr(quote(data, safe=_SAFE)))
-            continue
-        converter = rule._converters[data]
-        if type(converter) in (UnicodeConverter, PathConverter):
-            names[f"convert_{index}"] = _quoted
-        elif type(converter) is IntegerConverter and not converter.fixed_digits:
-            names[f"convert_{index}"] = _integer
-        else:
-            names[f"convert_{index}"] = converter.to_url
-        parts.append(f"convert_{index}(values[{data!r}])")
+    """Generate the function for one rule, such as `/users/<int:id>`.
+
+    ::
+
+        def build(values):
+            if len(values) != 1:
+                return None
+            v0 = values.get("id")
+            if type(v0) is int:
+                t0 = str(v0)
+            elif v0 is None:
+                return None
+            else:
+                t0 = convert_0(v0)
+            return "/users/" + t0
+    """
+    pieces = _pieces(rule)
+    variables = [text for is_variable, text in pieces if is_variable]
+    names: dict[str, Any] = {"ValidationError": ValidationError, "len": len, "type": type, "str": str, "int": int}
+    lines = ["def build(values):", f"    if len(values) != {len(variables)}:", "        return None"]
+    lines += [f"    v{index} = values.get({name!r})" for index, name in enumerate(variables)]
+    if variables:
+        # Werkzeug drops values that are None; then one is missing.
+        lines += [
+            f"    if {' or '.join(f'v{index} is None' for index in range(len(variables)))}:",
+            "        return None",
+        ]
+    for index, name in enumerate(variables):
+        usual, names[f"convert_{index}"] = _converter(rule, name)
+        value, depth = f"v{index}", "    "
+        if usual is not None:
+            lines += [f"    if {usual.format(value=value)}:", f"        t{index} = str({value})", "    else:"]
+            depth = "        "
+        lines += [
+            f"{depth}try:",
+            f"{depth}    t{index} = convert_{index}({value})",
+            f"{depth}except ValidationError:",
+            f"{depth}    return None",
+        ]
+    counter = iter(range(len(variables)))
+    parts = [f"t{next(counter)}" if is_variable else repr(text) for is_variable, text in pieces if is_variable or text]
     body = " + ".join(parts) or "''"
-    source = f"def build(values):\n    return {body}\n"
-    return build_function("url", "build", source, names)
+    # A value may begin with a slash itself, where Werkzeug leaves one.
+    first = f"({body}).lstrip('/')" if not pieces[0][1] and variables else body
+    lines.append(f"    return '/' + {first}")
+    return build_function("url", "build", "\n".join(lines) + "\n", names)
 
 
 class UrlBuilder:
-    """Plans for the endpoints of a map at one revision, made when they are first used."""
+    """The functions for the endpoints of a map at one revision, made when they are first used.
 
-    def __init__(self, url_map: Map) -> None:
+    :param injects_defaults: whether there are url_defaults functions, which have to be called first. Kept for `url_for`.
+    """
+
+    def __init__(self, url_map: Map, *, injects_defaults: bool = False) -> None:
         self._map = url_map
         self._usable = url_map.matchable()
-        self._plans: dict[str, _Plan | None] = {}
+        self.injects_defaults = injects_defaults
+        self.functions: dict[str, Build | None] = {}
+        """Endpoint -> function; None for endpoints that only the map can build."""
 
     def build(self, endpoint: str, values: dict[str, Any]) -> str | None:
-        """Return the path for *endpoint* without a leading slash, with a query for the values that are no variables.
+        """Return the path for *endpoint*, with a query for the values that are no variables.
 
         None when the map has to be asked.
         """
         try:
-            plan = self._plans[endpoint]
+            function = self.functions[endpoint]
         except KeyError:
-            plan = self._plans[endpoint] = self._plan(endpoint)
-        if plan is None or None in values.values() or isinstance(values, MultiDict):
-            return None
-        arguments = plan.arguments
-        try:
-            if values.keys() == arguments:
-                return plan.build(values)
-            if not arguments <= values.keys():
+            rules = self._map.rules_of(endpoint) if self._usable else []
+            if not rules:
+                # Not kept: the name may come from anywhere.
                 return None
-            path = plan.build(values)
-        except ValidationError:
+            function = self.functions[endpoint] = self._make(rules)
+        if function is None:
             return None
+        path = function(values)
+        return self._with_query(endpoint, function, values) if path is None and values else path
+
+    def _with_query(self, endpoint: str, function: Build, values: dict[str, Any]) -> str | None:
+        """Return the path with more values than the rule has variables."""
         rule = self._map.rules_of(endpoint)[0]
-        query = rule._encode_query_vars({name: value for name, value in values.items() if name not in arguments})
+        own = {name: value for name, value in values.items() if name in rule.arguments}
+        others = {name: value for name, value in values.items() if name not in rule.arguments and value is not None}
+        path = function(own) if others else None
+        if path is None:
+            return None
+        query = rule._encode_query_vars(others)
         return f"{path}?{query}" if query else path
 
-    def _plan(self, endpoint: str) -> _Plan | None:
-        rules = self._map.rules_of(endpoint) if self._usable else []
+    @staticmethod
+    def _make(rules: list[Rule]) -> Build | None:
         if len(rules) != 1:
             return None
         rule = rules[0]
@@ -106,4 +158,4 @@ class UrlBuilder:
         usual = type(rule).build is Rule.build and type(rule).suitable_for is Rule.suitable_for
         if not usual or rule.defaults or rule.subdomain or rule.host or rule.websocket:
             return None
-        return _Plan(rule)
+        return _compile(rule)

@@ -95,9 +95,9 @@ class Router:
 
     def _stub(self, leaf: Leaf, route: Route, method: str) -> Handler:
         """Return a handler that makes the real one on its first call and takes itself out of the way."""
-        generation = self._generation
 
         def make_and_call(*args: Any) -> Any:
+            generation = self._generation
             handler = self._make_handler(route, method)
             with self._lock:
                 # Made from registries that changed meanwhile: good for this request, not for the next.

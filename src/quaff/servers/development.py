@@ -25,6 +25,7 @@ from .machine import default_threads
 from .reloader import is_child, run_with_reloader
 from .settings import Address, ServeSettings, is_loopback
 from .sockets import listen
+from .tls import check_certificate
 from .worker import RunningWorker, start_worker
 from .wsgi import WSGIApp, build_runner
 
@@ -101,6 +102,7 @@ WERKZEUG_OPTIONS: Final = frozenset(
 
 def _run_granian(app: WSGIApp, host: str, port: int, options: dict[str, Any]) -> None:
     settings = development_settings(host, port, options)
+    check_certificate(settings)
     listener = _inherited_listener() or listen(
         settings.bind,
         backlog=settings.backlog,

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 
 from .access import open_log, production_log
 from .settings import ServeSettings
-from .worker import RunningWorker, start_worker
+from .worker import SETTLE, RunningWorker, start_worker
 from .wsgi import WSGIApp, build_runner
 
 LoadApp = Callable[[], WSGIApp]
@@ -29,7 +29,7 @@ HANDLED: Final = tuple(
 )
 """The signals that the supervisor handles. They are blocked while it forks; a worker lifts that."""
 
-_ORPHAN_CHECK: Final = 2.0
+_LOOK_UP: Final = 0.5
 
 
 def become_worker(load: LoadApp, listener: socket.socket, settings: ServeSettings, number: int, ready: int) -> NoReturn:
@@ -72,15 +72,23 @@ def _boot(load: LoadApp, listener: socket.socket, settings: ServeSettings, numbe
     log = production_log(open_log(settings.access_log)) if settings.access_log else None
     run = build_runner(app, multiprocess=settings.workers > 1, log=log)
     worker = start_worker(run, listener, settings, number=number)
-    signal.signal(signal.SIGTERM, lambda *_: worker.stop(0))
+    signal.signal(signal.SIGTERM, lambda *_: stop_soon(worker))
     return worker
 
 
+def stop_soon(worker: RunningWorker) -> None:
+    """Stop *worker* so that no client is lost: first no new connections, a moment later none at all."""
+    worker.turn_away()
+    timer = threading.Timer(SETTLE, worker.stop, (0,))
+    timer.daemon = True
+    timer.start()
+
+
 def _serve_until_stopped(worker: RunningWorker, parent: int) -> None:
-    while not worker.wait(_ORPHAN_CHECK):
+    while not worker.wait(_LOOK_UP):
         # A supervisor that was killed can no longer stop or replace anybody, and its port must become free.
         if os.getppid() != parent:
-            worker.stop(0)
+            stop_soon(worker)
 
 
 def _leave(code: int) -> NoReturn:

@@ -175,10 +175,7 @@ class ServeSettings:
     """File with the TLS certificate and its chain, PEM. Needs `key`."""
 
     key: Path | None = None
-    """File with the private key of `certificate`, PEM."""
-
-    key_password: str | None = field(default=None, repr=False)
-    """Password of `key`, if it has one."""
+    """File with the private key of `certificate`, PEM, without a password: Granian cannot open common encrypted keys."""
 
     client_ca: Path | None = None
     """File with the CA certificates that clients must present a certificate of (mutual TLS). Default: none asked for."""
@@ -210,8 +207,8 @@ class ServeSettings:
         if (self.certificate is None) != (self.key is None):
             given, missing = ("key", "certificate") if self.certificate is None else ("certificate", "key")
             raise SettingsError(f"{given} is set without {missing}. TLS needs both.")
-        if self.certificate is None and (self.client_ca is not None or self.key_password is not None):
-            raise SettingsError("client_ca and key_password are for TLS: set certificate and key as well.")
+        if self.certificate is None and self.client_ca is not None:
+            raise SettingsError("client_ca is for TLS: set certificate and key as well.")
         for name in ("certificate", "key", "client_ca"):
             path: Path | None = getattr(self, name)
             if path is not None and not path.is_file():

@@ -24,8 +24,12 @@ def listen(address: Address, *, backlog: int = 2048, unix_permissions: int = 0o6
     :raises BindError: when the address is in use, not allowed, or not of this machine.
     """
     if address.is_unix:
-        return _listen_unix(address.path, backlog, unix_permissions)
-    return _listen_tcp(address.host, address.port, backlog, hint)
+        listener = _listen_unix(address.path, backlog, unix_permissions)
+    else:
+        listener = _listen_tcp(address.host, address.port, backlog, hint)
+    # Several workers are woken for one connection. Where accept() blocks, all but the first hang in it.
+    listener.setblocking(False)
+    return listener
 
 
 def _listen_tcp(host: str, port: int, backlog: int, hint: str) -> socket.socket:

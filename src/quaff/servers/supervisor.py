@@ -26,11 +26,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .errors import SettingsError
 from .pidfile import pid_file
 from .process import HANDLED, READY, LoadApp, become_worker
 from .settings import Address, ServeSettings
 from .sockets import listen, unlinker
+from .tls import check_certificate
 
 FIRST_DELAY: Final = 0.5
 """Seconds before a dead worker is replaced. Doubled each time the replacement dies young, up to `LONGEST_DELAY`."""
@@ -49,8 +49,7 @@ def run_production(load: LoadApp, settings: ServeSettings) -> int:
     :raises ServerError: when the address, a TLS file or the pid file is not usable.
     """
     _log_to_stderr()
-    if settings.uses_tls:
-        _check_certificate(settings)
+    check_certificate(settings)
     other = Address(settings.bind.host, settings.bind.port + 1)
     hint = f"For example: quaff serve --bind {other}."
     with pid_file(settings.pid_file):
@@ -73,18 +72,6 @@ def _log_to_stderr() -> None:
         handler.setFormatter(logging.Formatter("[%(asctime)s] [%(process)d] %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
-
-
-def _check_certificate(settings: ServeSettings) -> None:
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(str(settings.certificate), str(settings.key), settings.key_password or "")
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"The certificate {str(settings.certificate)!r} cannot be used with the key {str(settings.key)!r}: {error}."
-        ) from None
 
 
 def _serve_alone(load: LoadApp, settings: ServeSettings, listener: socket.socket) -> int:

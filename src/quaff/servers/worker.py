@@ -8,6 +8,7 @@ that touches Granian's private names; `tests/servers/test_worker.py` notices whe
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import threading
@@ -17,35 +18,89 @@ from typing import Any, Final
 from .settings import ServeSettings
 from .wsgi import Runner
 
-_POLL: Final = 0.5 if sys.platform == "win32" else None
-# On Windows a wait without a limit cannot be interrupted by Ctrl-C.
+_POLL: Final = 0.5
+"""Seconds after which a wait looks up. The system may give a signal to one of Granian's threads, which does not wake the
+main thread; and on Windows nothing interrupts a wait."""
+
+SETTLE: Final = 0.1
+"""Seconds between turning connections away and stopping: those that were accepted before get their requests read."""
+
+
+class _Once:
+    """Something that happens once, and can be waited for.
+
+    `threading.Event` would do, but for signals: its lock cannot be taken twice, so a handler that looks at an event
+    while the main thread waits for it may never return, and Ctrl-C in the wrong moment leaves the lock taken.
+    """
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def happen(self) -> None:
+        """Let it happen; for one call only."""
+        self._happened = True
+        self._gate.release()
+
+    def has_happened(self) -> bool:
+        """Tell whether it has."""
+        return self._happened
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for it, and tell whether it has happened.
+
+        :param seconds: how long at most; None for as long as it takes.
+        """
+        if not self._happened and self._gate.acquire(timeout=-1 if seconds is None else seconds):
+            self._gate.release()
+        return self._happened
 
 
 class RunningWorker:
     """A worker that serves in threads of its own until it is told to stop."""
 
-    def __init__(self, signal: Any, drained: threading.Event) -> None:  # Any: Granian has no types
+    def __init__(self, signal: Any, drained: _Once, descriptor: int) -> None:  # Any: Granian has no types
         self._signal = signal
         self._drained = drained
+        self._descriptor = descriptor
         self._stopping = False
 
     @property
     def drained(self) -> bool:
         """Whether it has stopped, and every request that it had begun is answered."""
-        return self._drained.is_set()
+        return self._drained.has_happened()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it has stopped, and tell whether it has. In the main thread, signals are handled meanwhile.
 
         :param seconds: how long to wait at most; None for as long as it takes.
         """
-        if seconds is None and _POLL is not None:
+        if seconds is None:
             while not self._drained.wait(_POLL):
                 pass
+            return True
         return self._drained.wait(seconds)
 
+    def turn_away(self) -> None:
+        """Take no new connections, and go on with those that there are; the workers beside this one take the new ones.
+
+        Call it a moment before `stop`, as `SETTLE` says. When it stops, Granian closes connections whose request it has
+        not read yet, overlooks ones that it has accepted that very instant, and goes on accepting as long as clients
+        keep coming. On systems other than Linux this does nothing.
+        """
+        if sys.platform != "linux" or self._stopping:
+            return
+        # The number of Granian's descriptor now stands for a socket to which nobody connects. The kernel still wakes
+        # Granian for the real one, whose number it no longer has: accept() then finds nobody, which is no error.
+        with socket.socket(socket.AF_UNIX) as nobody:
+            nobody.bind("")
+            nobody.listen(1)
+            nobody.setblocking(False)
+            os.dup2(nobody.fileno(), self._descriptor, inheritable=False)
+
     def stop(self, seconds: float | None = None) -> bool:
-        """Take no more connections, let running requests finish, and tell whether all did.
+        """Take no more connections, let running requests finish, and tell whether all did. Signal handlers may call it.
 
         :param seconds: how long to wait for them; None for as long as they take. 0 only gives the order.
         """
@@ -69,9 +124,13 @@ def start_worker(run: Runner, listener: socket.socket, settings: ServeSettings, 
     futures: Any = _futures
     quieten_granian()
     signal = native.WorkerSignal()
-    drained = threading.Event()
-    signal.add_cb(drained.set)
-    holder = _hold(listener, settings.backlog)
+    drained = _Once()
+    signal.add_cb(drained.happen)
+    # Granian closes the descriptor that it is given when it stops. Not `listener.dup()`: that makes the socket blocking
+    # for a moment, for every process that shares it, and a worker that happens to accept then hangs.
+    descriptor = os.dup(listener.fileno())
+    listener.setblocking(False)
+    holder = _hold(descriptor, listener, settings.backlog)
     worker = native.WSGIWorker(
         number,
         (None, holder),
@@ -92,7 +151,7 @@ def start_worker(run: Runner, listener: socket.socket, settings: ServeSettings, 
     loop = SimpleNamespace(call_soon=None)
     serve = worker.serve_mtr_uds if holder.is_uds() else worker.serve_mtr
     serve(futures._new_cbscheduler(loop, run, impl_asyncio=True), loop, signal)
-    return RunningWorker(signal, drained)
+    return RunningWorker(signal, drained, descriptor)
 
 
 def quieten_granian() -> None:
@@ -102,13 +161,11 @@ def quieten_granian() -> None:
         logger.setLevel(logging.WARNING)
 
 
-def _hold(listener: socket.socket, backlog: int) -> Any:  # Any: Granian has no types
+def _hold(descriptor: int, listener: socket.socket, backlog: int) -> Any:  # Any: Granian has no types
     from granian._granian import SocketHolder
 
     make: Any = SocketHolder
     is_unix = hasattr(socket, "AF_UNIX") and listener.family == socket.AF_UNIX
-    # Granian closes the descriptor that it is given when it stops.
-    descriptor = listener.dup().detach()
     if sys.platform == "win32":
         return make(descriptor)
     if sys.platform.startswith(("linux", "freebsd")):
@@ -139,7 +196,7 @@ def _tls(settings: ServeSettings) -> tuple[Any, ...]:  # Any: eight arguments of
         settings.uses_tls,
         str(settings.certificate) if settings.certificate else None,
         str(settings.key) if settings.key else None,
-        settings.key_password,
+        None,
         f"tls{settings.tls_minimum}",
         client_ca,
         [],

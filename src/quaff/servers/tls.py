@@ -1,0 +1,33 @@
+"""Checking TLS files before a server starts: Granian ends the process with a panic for what it cannot read."""
+
+from __future__ import annotations
+
+from .errors import SettingsError
+from .settings import ServeSettings
+
+
+def check_certificate(settings: ServeSettings) -> None:
+    """Check that certificate and key can be read, and belong together; nothing without TLS.
+
+    :raises SettingsError: when they cannot, do not, or the key has a password.
+    """
+    if not settings.uses_tls:
+        return
+    import ssl
+
+    def refuse() -> str:
+        raise SettingsError(
+            f"The key {str(settings.key)!r} has a password, and the server cannot ask for it. Write it out without one:"
+            " openssl pkey -in KEY -out PLAIN_KEY, readable by the server's user only."
+        )
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(str(settings.certificate), str(settings.key), refuse)
+        if settings.client_ca is not None:
+            context.load_verify_locations(str(settings.client_ca))
+    except OSError as error:  # ssl.SSLError is one, too
+        reason = error.strerror or str(error)
+        raise SettingsError(
+            f"The certificate {str(settings.certificate)!r} cannot be used with the key {str(settings.key)!r}: {reason}."
+        ) from None
