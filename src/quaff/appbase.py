@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .routing.builder import UrlBuilder
 
 _QUIET: Final = frozenset(
-    {"_got_first_request", "_table", "_url_builder", "cli", "jinja_env", "jinja_loader", "logger", "name"}
+    {"_got_first_request", "_table", "url_builder_made", "cli", "jinja_env", "jinja_loader", "logger", "name"}
 )
 """Attributes whose change does not concern the compiled routes."""
 
@@ -214,7 +214,7 @@ class AppBase(OldAppNames, Scaffold):
             self.url_map.revision = Revision(parent=self._revision)
         self.subdomain_matching = subdomain_matching
         self._got_first_request = False
-        self._url_builder: tuple[int, UrlBuilder | None] | None = None
+        self.url_builder_made: UrlBuilder | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         revision = self.__dict__.get("_revision")
@@ -466,23 +466,27 @@ class AppBase(OldAppNames, Scaffold):
                     return result
         raise error
 
-    def url_builder(self) -> UrlBuilder | None:
-        """Return the builder for the map as it is now, or None for a map that is foreign or bound in another way."""
-        made = self._url_builder
+    def url_builder(self) -> UrlBuilder:
+        """Return the builder for the map and the functions of the user's as they are now."""
+        made = self.url_builder_made
         revision = self._revision.value
-        if made is None or made[0] != revision:
+        if made is None or made.revision != revision:
             from .routing.builder import UrlBuilder
 
             # With subdomains, whether a path will do depends on where the request came in.
             usual = (
                 isinstance(self.url_map, Map)
                 and not self.subdomain_matching
-                and not self.overrides("create_url_adapter")
+                and not any(self.url_default_functions.values())
+                and not self.overrides("create_url_adapter", "inject_url_defaults")
             )
-            defaults = any(self.url_default_functions.values())
-            made = (revision, UrlBuilder(self.url_map, injects_defaults=defaults) if usual else None)
-            self.__dict__["_url_builder"] = made
-        return made[1]
+            made = self.url_builder_made = UrlBuilder(
+                self.url_map,
+                revision,
+                usable=usual,
+                serves_helper=not self.overrides("url_for"),
+            )
+        return made
 
 
 App = AppBase

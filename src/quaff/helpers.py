@@ -19,6 +19,7 @@ from werkzeug.utils import redirect as _redirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from ._internal.locations import judge_location
+from .ctx import RequestContext
 from .errors import ContextError
 from .globals import active_context, current_context, raise_no_request
 
@@ -156,7 +157,17 @@ def url_for(
     :param values: the variable parts of the rule; others become the query string.
     :raises werkzeug.routing.BuildError: when no rule fits, unless the app's handlers make something of it.
     """
-    return current_context.get().app.url_for(  # type: ignore[no-any-return]
+    bound = current_context.get()
+    app = bound.app
+    if type(bound) is RequestContext and _anchor is _method is _scheme is None and _external is None:
+        # PERF: a path for this site is what nearly every call asks for, and the function that builds it is at hand.
+        builder = app.url_builder_made
+        if builder is not None and builder.serves_helper and builder.revision == app._revision.value:
+            build = builder.functions.get(endpoint)
+            path = None if build is None else build(values)
+            if path is not None and not bound.environ.get("SCRIPT_NAME"):
+                return path  # type: ignore[no-any-return]
+    return app.url_for(  # type: ignore[no-any-return]
         endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values
     )
 

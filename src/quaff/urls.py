@@ -103,14 +103,11 @@ class URLs(AppBase):
         bound = current_context.get()
         context = bound if type(bound) is RequestContext else bound.request_context
         if context is not None and _external is None and _scheme is None and _method is None and _anchor is None:
-            # PERF: a path for this site is what nearly every call asks for; its function is called from here.
-            made = self._url_builder
-            builder = made[1] if made is not None and made[0] == self._revision.value else self.url_builder()
-            if builder is not None and not builder.injects_defaults:
-                build = builder.functions.get(endpoint)
-                path = (None if build is None else build(values)) or builder.build(endpoint, values)
-                if path is not None:
-                    return path if not context.environ.get("SCRIPT_NAME") else f"{context.request.root_path}{path}"
+            # PERF: a path for this site is what nearly every call asks for.
+            builder = self.url_builder()
+            path = builder.build(endpoint, values)
+            if path is not None:
+                return path if not context.environ.get("SCRIPT_NAME") else f"{context.request.root_path}{path}"
         return self._build_url(bound, endpoint, values, _anchor, _method, _scheme, _external)
 
     def _build_url(

@@ -312,6 +312,21 @@ class Request(RequestBase):
 STATUS_LINES: dict[int, str] = {code: f"{code} {text.upper()}" for code, text in HTTP_STATUS_CODES.items()}
 """Status code -> status line, as Werkzeug writes it."""
 
+# RFC: 9110 sections 8.7 and 10.2.2: two of these hold URLs, which Werkzeug makes ASCII; the third may be spelt in many ways.
+_SPECIAL_NAMES = frozenset({"location", "content-location", "content-length"})
+
+_plain_names: set[str] = set()
+"""Header names that are none of these, as they were written. SECURITY: bounded, for a name may be made from data."""
+
+
+def _is_plain(name: str) -> bool:
+    if name.lower() in _SPECIAL_NAMES:
+        return False
+    if len(_plain_names) < 1_000:
+        _plain_names.add(name)
+    return True
+
+
 _OVERRIDABLE = ("get_wsgi_headers", "get_app_iter", "get_wsgi_response", "iter_encoded", "close", "__call__")
 
 
@@ -360,7 +375,9 @@ class Response(ResponseBase):
     def of_body(cls, body: bytes, content_type: str) -> Response:
         """Return a 200 response without running `__init__`: for callers that know that nothing of it is overridden."""
         self = cls.__new__(cls)
-        self.headers = Headers.wrap([("Content-Type", content_type), ("Content-Length", str(len(body)))])
+        # PERF: what `Headers.wrap` does, without the call.
+        self.headers = headers = Headers.__new__(Headers)
+        headers._list = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
         self._status = "200 OK"
         self._status_code = 200
         self.direct_passthrough = False
@@ -442,11 +459,13 @@ class Response(ResponseBase):
         """Return the headers to send for a body of one chunk, or None when Werkzeug has to work them out."""
         if type(chunk) is not bytes or self._status_code in (204, 304) or self._status_code < 200:
             return None
-        pairs: list[tuple[str, str]] = list(self.headers)
-        names = {name.lower() for name, _ in pairs}
-        # RFC: 9110 sections 8.7 and 10.2.2: these two hold URLs, which Werkzeug makes ASCII.
-        if "location" in names or "content-location" in names:
-            return None
-        if "content-length" not in names and self.automatically_set_content_length:
+        pairs: list[tuple[str, str]] = self.headers._list.copy()
+        has_length = False
+        for name, _ in pairs:
+            if name == "Content-Length":
+                has_length = True
+            elif name not in _plain_names and not _is_plain(name):
+                return None
+        if not has_length and self.automatically_set_content_length:
             pairs.append(("Content-Length", str(len(chunk))))
         return pairs

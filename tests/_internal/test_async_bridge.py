@@ -96,7 +96,7 @@ def test_an_error_is_freed() -> None:
 def test_wrong_arguments_are_the_callers_error() -> None:
     """A call that does not fit the signature raises at once: once it waited forever for a task that was never made."""
     with pytest.raises(TypeError, match="argument"):
-        in_thread(lambda: run_coroutine(add))
+        in_thread(lambda: run_coroutine(add))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])

@@ -57,6 +57,7 @@ class Built:
         self.program = program
         self.events: list[Any] = []
         self.under_way: set[str] = set()
+        self.late_receivers: set[str] = set()
         name = f"diff.{'compiled' if compiled else 'reference'}"
         self.app = customizing.make_app(self, name, compiled=compiled)
         self.other = Quaff("other", static_folder=None, compiled=compiled)
@@ -164,7 +165,7 @@ class Built:
 
         options = dict(view.options)
         if "defaults" in options:
-            options["defaults"] = dict(options["defaults"])  # type: ignore[call-overload]
+            options["defaults"] = dict(options["defaults"])
         function = None if options.pop("no view", False) else serve
         self._scaffold(view.place).add_url_rule(view.rule, label, function, methods=view.methods, **options)
 
@@ -253,7 +254,8 @@ def _run_steps(built: Built, stack: ExitStack, story: list[Any]) -> None:
 
 def _left_behind() -> tuple[str, list[str]]:
     bound = current_context.get()
-    return type(bound).__name__, [] if bound is NO_CONTEXT else sorted(bound.g)
+    app_context = bound.app_context
+    return type(bound).__name__, [] if app_context is None else sorted(app_context.g)
 
 
 def _close(story: list[Any], stack: ExitStack, built: Built) -> None:

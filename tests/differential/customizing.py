@@ -37,7 +37,7 @@ def make_app(built: Built, name: str, *, compiled: bool) -> Quaff:
     for what in built.program.custom:
         attribute, value = _custom(built, what)
         members[attribute] = value
-    cls = type("App", (Quaff,), members) if members else Quaff
+    cls: type[Quaff] = type("App", (Quaff,), members) if members else Quaff
     app = cls(name, static_folder=None, compiled=compiled)
     for method, where in built.program.overrides:
         if where == "object":
@@ -147,13 +147,26 @@ def _session_interface(built: Built, what: str) -> SessionInterface:
     class OtherSerializer(SecureCookieSessionInterface):
         digest_method = staticmethod(__import__("hashlib").sha256)
 
-    return {
+    interfaces: dict[str, type[SessionInterface]] = {
         "session_interface always saves": Always,
         "session_interface never saves": Never,
         "session_interface of its own": _own_interface(built),
         "session_interface other serializer": OtherSerializer,
         "session_class of its own": WithClass,
-    }[what]()
+    }
+    return interfaces[what]()
+
+
+def _free_signal(built: Built) -> str:
+    """Return a signal that has no receiver yet: blinker keeps them in a set, so that two are called in any order."""
+    taken = {name for name, _actions in built.program.receivers} | built.late_receivers
+    signals = (
+        "request_finished", "request_started", "request_tearing_down", "appcontext_tearing_down", "appcontext_popped",
+        "message_flashed", "got_request_exception",
+    )  # fmt: skip
+    name = next(name for name in signals if name not in taken)
+    built.late_receivers.add(name)
+    return name
 
 
 def change(built: Built, stack: ExitStack, what: str) -> None:
@@ -198,7 +211,7 @@ def change(built: Built, stack: ExitStack, what: str) -> None:
         "hooks cleared": lambda: app.after_request_funcs.clear(),
         "new rule": add_rule,
         "other view": other_view,
-        "receiver": lambda: connect(built, stack, "request_finished", ("where",), "late receiver"),
+        "receiver": lambda: connect(built, stack, _free_signal(built), ("where",), "late receiver"),
         "secret key changed": set_("secret_key", "another key"),
         "session interface replaced": set_("session_interface", _own_interface(built)()),
         "teardown hook": lambda: app.teardown_request_funcs[None].append(lambda error: built.note("late", repr(error))),

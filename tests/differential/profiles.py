@@ -1,9 +1,9 @@
 """How many examples the property tests try, and which.
 
 By default the examples are few and the same on every run: a failure is then about the change at hand, and the run stays
-short. `QUAFF_EXAMPLES=2000` tries that many, still the same ones each time; CI runs so. `QUAFF_EXAMPLES=2000 QUAFF_EXPLORE=1`
-draws new ones with each run, and prints what reproduces a failure: run it by hand after a change to the router or the
-pipelines, and keep what it finds as an `@example` or as a test of its own.
+short. `QUAFF_EXAMPLES=2000` tries that many, still the same ones each time; CI runs so. With `QUAFF_EXPLORE=1` too, each
+run draws new ones and prints what reproduces a failure: do that after a change to the router or the pipelines, and keep what
+it finds as an `@example` or as a test of its own.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ do is chosen from `actions.py` by name.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -106,7 +107,7 @@ LATE = [
 ]
 """What changes between two requests, through what Flask keeps public."""
 
-SETTINGS = {
+SETTINGS: dict[str, list[Any]] = {
     "DEBUG": [True],
     "PROPAGATE_EXCEPTIONS": [True, False],
     "SECRET_KEY": [None],
@@ -155,7 +156,7 @@ class View:
     methods: tuple[str, ...]
     actions: tuple[str, ...]
     result: str
-    options: tuple[tuple[str, object], ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def _maybe(strategy: SearchStrategy[str]) -> SearchStrategy[str | None]:
 def _views(draw: DrawFn) -> View:
     rule = draw(st.sampled_from(sorted(RULES)))
     methods = draw(st.sampled_from([("GET",), ("GET",), ("GET", "POST"), ("POST",), ("GET", "OPTIONS")]))
-    options: list[tuple[str, object]] = []
+    options: list[tuple[str, Any]] = []
     if "<" not in rule and draw(st.integers(0, 3)) == 0:
         options.append(("defaults", draw(st.sampled_from([(("n0", 5),), (("class", 1),), (("a-b", 2),)]))))
     if draw(st.integers(0, 9)) == 0:
@@ -270,7 +271,9 @@ def programs(draw: DrawFn) -> Program:
     # Whatever raises while the app context is pushed breaks the push itself, as in Flask.
     while_pushing = st.tuples(st.just("appcontext_pushed"), st.sampled_from([("where",), ("count",)]))
     later_signals = st.sampled_from([signal for signal in SIGNALS if signal != "appcontext_pushed"])
-    receivers = st.lists(st.one_of(while_pushing, st.tuples(later_signals, _actions(1))), max_size=2)
+    receivers = st.lists(
+        st.one_of(while_pushing, st.tuples(later_signals, _actions(1))), max_size=2, unique_by=lambda pair: pair[0]
+    )
     plain = draw(st.booleans())
     return Program(
         views=views,

@@ -151,7 +151,7 @@ def test_a_change_during_the_request_holds_for_it() -> None:
     seen: list[str] = []
 
     def view() -> str:
-        app.after_request_funcs[None].append(lambda response: (seen.append("after"), response)[1])
+        app.after_request_funcs[None].append(lambda response: (seen.append("after"), response)[1])  # type: ignore[func-returns-value]
         app.teardown_request_funcs[None].append(lambda error: seen.append("teardown"))
         return "answer"
 
@@ -167,7 +167,7 @@ def test_a_route_that_does_not_exist_can_change_the_app_too() -> None:
 
     @app.before_request
     def late() -> None:
-        app.after_request_funcs[None].append(lambda response: (seen.append(response.status), response)[1])
+        app.after_request_funcs[None].append(lambda response: (seen.append(response.status), response)[1])  # type: ignore[func-returns-value]
 
     assert app.test_client().get("/nowhere").status_code == 404
     assert seen == ["404 NOT FOUND"]

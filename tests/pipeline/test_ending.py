@@ -111,12 +111,12 @@ def test_within_another_apps_request(app: Quaff, events: list[Any]) -> None:
 @pytest.mark.parametrize("tears_down", [False, True])
 def test_what_is_left_behind_is_said(what: str, tears_down: bool) -> None:
     """A view that pushes a context and forgets it is told so, whether there is anything to tear down or not."""
+    app = Quaff("ending", static_folder=None, compiled=True)
 
     def view() -> str:
         (app.app_context() if what == "app context" else app.test_request_context("/leaked")).push()
         return "answer"
 
-    app = Quaff("ending", static_folder=None, compiled=True)
     app.add_url_rule("/", "view", view)
     if tears_down:
         app.teardown_request(lambda error: None)

@@ -20,7 +20,7 @@ def app(request: pytest.FixtureRequest) -> Quaff:
 
 
 def test_the_app_context_is_announced_first(app: Quaff) -> None:
-    """Receivers of `appcontext_pushed` find `current_app`, no request yet, and `g`, in which the view finds what they put."""
+    """Receivers of `appcontext_pushed` find `current_app` but no request, and `g`, where the view finds what they put."""
     seen: list[Any] = []
 
     def receive(sender: Quaff, **details: Any) -> None:

@@ -85,7 +85,7 @@ def test_async_functions_are_made_sync(app: Quaff) -> None:
 
     app.view_functions["home"] = view
     app.before_request_funcs[None].append(view)
-    app.url_value_preprocessors[None].append(view)
+    app.url_value_preprocessors[None].append(view)  # type: ignore[arg-type]
     made = plan(app)
     assert made.view is not None
     assert (made.view(), made.before[-1]()) == ("async", "async")

@@ -61,7 +61,7 @@ def test_an_unhandled_error() -> None:
         raise error
 
     app = make_app(view)
-    app.handle_exception = lambda e: (seen.append(e), app.make_response(("own", 500)))[1]  # type: ignore[method-assign]
+    app.handle_exception = lambda e: (seen.append(e), app.make_response(("own", 500)))[1]  # type: ignore[func-returns-value, method-assign]
     app.teardown_request(seen.append)
     assert body(reference.serve(app, environ("/"), start_response)) == b"own"
     assert seen == [error, error]

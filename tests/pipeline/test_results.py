@@ -89,12 +89,12 @@ def test_after_functions_run_in_order(app: Quaff) -> None:
 
     def first(response: Response) -> Response:
         seen.append(1)
-        after_this_request(lambda response: (seen.append(3), response)[1])
+        after_this_request(lambda response: (seen.append(3), response)[1])  # type: ignore[func-returns-value]
         return response
 
     with app.test_request_context() as context:
         after_this_request(first)
-        after_this_request(lambda response: (seen.append(2), Response("other"))[1])
+        after_this_request(lambda response: (seen.append(2), Response("other"))[1])  # type: ignore[func-returns-value]
         assert run_after_functions(context, Response()).get_data() == b"other"
     assert seen == [1, 2, 3]
 
@@ -117,7 +117,7 @@ def test_a_session_is_saved(app: Quaff) -> None:
 @pytest.mark.parametrize("permanent", [True, False])
 def test_only_permanent_sessions_are_refreshed(app: Quaff, permanent: bool) -> None:
     """The cookie of a permanent session is opened to be sent again; others, foreign ones and none are left alone."""
-    app.add_url_rule("/", "view", lambda: (session.update(n=1), setattr(session, "permanent", permanent), "written")[2])
+    app.add_url_rule("/", "view", lambda: (session.update(n=1), setattr(session, "permanent", permanent), "written")[2])  # type: ignore[func-returns-value]
     cookie = app.test_client().get("/").headers["Set-Cookie"].partition(";")[0]
     with app.test_request_context(headers={"Cookie": cookie}) as context:
         assert opens_session_to_refresh(context) is permanent

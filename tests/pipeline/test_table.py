@@ -13,7 +13,6 @@ from werkzeug.routing import BaseConverter
 from werkzeug.routing import Map as WerkzeugMap
 
 from quaff import Quaff, current_app, request
-from quaff.pipeline import table as table_module
 from quaff.pipeline.table import CompiledTable, RoutingFailure
 from tests.contracts.test_calls import answer, calls_of, environ
 
@@ -116,7 +115,7 @@ def test_converters_of_ones_own_see_the_context() -> None:
 def test_churn(monkeypatch: pytest.MonkeyPatch) -> None:
     """An app that changes its hooks with each request is not compiled again and again; left alone, it is compiled again."""
     clock = [100.0]
-    monkeypatch.setattr(table_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     app = make_app()
     compiled = []
     for _ in range(25):
@@ -135,7 +134,7 @@ def test_churn(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slow_changes_are_no_churn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A change now and then, however often in the end, leaves the app compiled."""
     clock = [100.0]
-    monkeypatch.setattr(table_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     app = make_app()
     for _ in range(60):
         clock[0] += 0.1
@@ -189,7 +188,7 @@ def test_a_handler_has_its_say() -> None:
     """With an error handler the exception is made anew for each request: a raised one keeps its traceback."""
     seen: list[Any] = []
     app = make_app()
-    app.register_error_handler(404, lambda error: (seen.append(error), "own 404")[1])
+    app.register_error_handler(404, lambda error: (seen.append(error), "own 404")[1])  # type: ignore[func-returns-value]
     assert [answer(app, environ("/nowhere")) for _ in range(2)] == [b"own 404", b"own 404"]
     assert seen[0] is not seen[1]
     assert table_of(app)._failures[frozenset()].answer is None

@@ -125,10 +125,10 @@ def test_tails_of_one_expression_but_other_weight() -> None:
 def test_matchers_are_made_when_needed() -> None:
     """A length gets its function when a path of that length comes; all longer paths share one: clients choose the length."""
     made = factory("/a", "/a/<x>", "/p/<path:rest>")
-    assert made._made == {}
+    assert made.made == {}
     assert made.matcher(1) is made.matcher(1)
     assert made.matcher(50) is made.matcher(5000)
-    assert len(made._made) == 2
+    assert len(made.made) == 2
 
 
 def test_source_is_kept() -> None:

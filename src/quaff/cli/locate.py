@@ -28,7 +28,7 @@ class AppImportError(NoAppException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message, without the usage of the command that `click.UsageError` puts in front."""
-        click.secho(f"Error: {self.format_message()}", file=file or click.get_text_stream("stderr"), fg="red")
+        click.secho(f"Error: {self.format_message()}", file=file, err=file is None, fg="red")
 
 
 def find_best_app(module: ModuleType) -> Quaff:

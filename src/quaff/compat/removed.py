@@ -50,8 +50,6 @@ def _kept(module: str, removed_in: str, holder: str, **instead: str) -> None:
 _moved("flask", "Flask 3.0", "Markup escape", to="markupsafe")
 _moved("quaff.helpers", "Flask 2.1", "url_quote=quote", to="urllib.parse")
 _moved("quaff.helpers", "", "_endpoint_from_view_func find_package", to="quaff.scaffold")
-# COMPAT: the set-up half of the app is `flask.sansio.app.App` in Flask 3.
-_moved("quaff.appbase", "", "App=AppBase", to="quaff.appbase")
 _moved("flask", "Flask 1.0", "Session=SecureCookieSession", to="quaff.sessions")
 
 _CONTEXT: Final = {

@@ -149,6 +149,9 @@ class DefaultJSONProvider(JSONProvider):
     mimetype: str = "application/json"
     """The mimetype of what `response` returns."""
 
+    _own_dumps: bool = True
+    """Whether `dumps` is this class's, and so nothing but `_encode`."""
+
     # The encoder last used for each of the two sets of separators, with the settings that it was built from.
     _compact_encoder: tuple[tuple[object, ...], Encode | None] = ((), None)
     _spaced_encoder: tuple[tuple[object, ...], Encode | None] = ((), None)
@@ -254,27 +257,38 @@ class DefaultJSONProvider(JSONProvider):
 
     def response_body(self, obj: Any) -> bytes:
         """Return the bytes that this class's `response(obj)` would send. Quaff 0.1."""
-        # PERF: the usual settings in one call; everything else, and errors, in `_response_text`.
+        return self._response_text(obj).encode()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "dumps":
+            super().__setattr__("_own_dumps", False)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._own_dumps = cls.dumps is DefaultJSONProvider.dumps
+
+    def production_body(self, obj: Any) -> bytes:
+        """Return `response_body(obj)` for an app that is known not to be in debug mode. Quaff 0.1."""
+        # PERF: the usual settings in one call; everything else, and errors, in `response_body`.
         settings, encode = self._compact_encoder
         if (
             encode is not None
             and self.compact is None
+            and self._own_dumps
             and settings == (self.default, self.ensure_ascii, self.sort_keys, _COMPACT)
-            and type(self).dumps is DefaultJSONProvider.dumps
-            and "dumps" not in self.__dict__
-            and not self._app.debug
         ):
             try:
                 return ("".join(encode(obj, 0)) + "\n").encode()
             except RecursionError:
                 pass
-        return self._response_text(obj).encode()
+        return self.response_body(obj)
 
     def _response_text(self, obj: Any) -> str:
         compact = self.compact
         if compact is False or (compact is None and self._app.debug):
             return f"{self.dumps(obj, indent=2)}\n"
         # PERF: through `_encode` and not `dumps`, unless that is somebody else's: two calls and two dicts less.
-        if type(self).dumps is DefaultJSONProvider.dumps and "dumps" not in self.__dict__:
+        if self._own_dumps:
             return self._encode(obj, _COMPACT) + "\n"
         return f"{self.dumps(obj, separators=_COMPACT)}\n"

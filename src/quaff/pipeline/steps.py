@@ -238,7 +238,7 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         scope.add("provider", plan.app.json)
         lines += [
             "    elif (kind is dict or kind is list) and provider.mimetype == 'application/json':",
-            "        body = provider.response_body(rv)",
+            f"        body = provider.{'response_body' if plan.app.debug else 'production_body'}(rv)",
             "        headers = [JSON, ('Content-Length', str(len(body)))]",
             "        status = '200 OK'",
         ]

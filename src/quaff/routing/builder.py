@@ -33,7 +33,7 @@ def _integer(value: Any) -> str:
 
 
 def _converter(rule: Rule, name: str) -> tuple[str | None, Callable[[Any], str]]:
-    """Return the test for values that need no conversion but `str`, and the function for all others."""
+    """Return the test for values that need no conversion but formatting, and the function for all others."""
     converter = rule._converters[name]
     if type(converter) in (UnicodeConverter, PathConverter):
         # PERF: letters and digits need no quoting, and most values are made of them.
@@ -90,7 +90,7 @@ def _compile(rule: Rule) -> Build:
         usual, names[f"convert_{index}"] = _converter(rule, name)
         value, depth = f"v{index}", "    "
         if usual is not None:
-            lines += [f"    if {usual.format(value=value)}:", f"        t{index} = str({value})", "    else:"]
+            lines += [f"    if {usual.format(value=value)}:", f"        t{index} = {value}", "    else:"]
             depth = "        "
         lines += [
             f"{depth}try:",
@@ -99,24 +99,28 @@ def _compile(rule: Rule) -> Build:
             f"{depth}    return None",
         ]
     counter = iter(range(len(variables)))
-    parts = [f"t{next(counter)}" if is_variable else repr(text) for is_variable, text in pieces if is_variable or text]
-    body = " + ".join(parts) or "''"
+    # A literal part may hold braces or quotes: `repr` and a join of literals instead of one f-string.
+    parts = [f"f'{{t{next(counter)}}}'" if is_variable else repr(text) for is_variable, text in pieces]
+    body = " ".join(part for part in parts if part != "''") or "''"
     # A value may begin with a slash itself, where Werkzeug leaves one.
-    first = f"({body}).lstrip('/')" if not pieces[0][1] and variables else body
-    lines.append(f"    return '/' + {first}")
+    begins_with_value = bool(variables) and not pieces[0][1]
+    lines.append(f"    return '/' + ({body}).lstrip('/')" if begins_with_value else f"    return '/' {body}")
     return build_function("url", "build", "\n".join(lines) + "\n", names)
 
 
 class UrlBuilder:
     """The functions for the endpoints of a map at one revision, made when they are first used.
 
-    :param injects_defaults: whether there are url_defaults functions, which have to be called first. Kept for `url_for`.
+    :param revision: the revision of the app that they are good for.
+    :param usable: False when paths depend on more than the map and the values.
+    :param serves_helper: whether `quaff.url_for` may call the functions itself, without `app.url_for`.
     """
 
-    def __init__(self, url_map: Map, *, injects_defaults: bool = False) -> None:
+    def __init__(self, url_map: Map, revision: int = 0, *, usable: bool = True, serves_helper: bool = True) -> None:
         self._map = url_map
-        self._usable = url_map.matchable()
-        self.injects_defaults = injects_defaults
+        self._usable = usable and url_map.matchable()
+        self.revision = revision
+        self.serves_helper = serves_helper
         self.functions: dict[str, Build | None] = {}
         """Endpoint -> function; None for endpoints that only the map can build."""
 

@@ -76,24 +76,25 @@ class MatcherFactory:
         self._shapes = _shapes(patterns)
         # Longer paths than any rule can only meet the rules that take a tail: one matcher serves them all.
         self._longest = max((len(shape.segments) for shape in self._shapes), default=0) + 1
-        self._made: dict[int, Matcher] = {}
+        self.made: dict[int, Matcher] = {}
+        """Number of segments -> matcher, as far as they were made; see `matcher`."""
 
     def matcher(self, length: int) -> Matcher:
         """Return the function for paths of *length* segments."""
         length = min(length, self._longest)
-        made = self._made.get(length)
+        made = self.made.get(length)
         if made is None:
-            made = self._made[length] = self._build(length)
+            made = self.made[length] = self._build(length)
         return made
 
     def _build(self, length: int) -> Matcher:
         names: dict[str, Any] = {"ASK_THE_MAP": ASK_THE_MAP}
         lines = [f"def match_{length}(segments, method):"]
+        exact = length < self._longest
         if length:
             names_of_segments = "".join(f"s{index}, " for index in range(length))
-            lines.append(f"    {names_of_segments}= segments[:{length}]")
+            lines.append(f"    {names_of_segments}= segments" + ("" if exact else f"[:{length}]"))
         lines.append("    missed = []")
-        exact = length < self._longest
         for number, shape in enumerate(self._shapes):
             if self._fits(shape, length, exact=exact):
                 lines += _shape_lines(number, shape, length, names)

@@ -124,5 +124,7 @@ class Router:
         """
         if not self.usable or path[:1] != "/" or "//" in path:
             return ASK_THE_MAP
-        segments = path.split("/")[1:]
-        return self._factory.matcher(len(segments))(segments, method)
+        segments = path[1:].split("/")
+        factory = self._factory
+        matcher = factory.made.get(len(segments)) or factory.matcher(len(segments))
+        return matcher(segments, method)

@@ -60,10 +60,13 @@ class _Once:
 class RunningWorker:
     """A worker that serves in threads of its own until it is told to stop."""
 
-    def __init__(self, signal: Any, drained: _Once, descriptor: int) -> None:  # Any: Granian has no types
+    def __init__(  # Any: Granian has no types
+        self, signal: Any, drained: _Once, listener: socket.socket, descriptor: int
+    ) -> None:
         self._signal = signal
         self._drained = drained
         self._descriptor = descriptor
+        self._family = socket.AF_INET if listener.family == socket.AF_INET6 else listener.family
         self._stopping = False
 
     @property
@@ -93,8 +96,9 @@ class RunningWorker:
             return
         # The number of Granian's descriptor now stands for a socket to which nobody connects. The kernel still wakes
         # Granian for the real one, whose number it no longer has: accept() then finds nobody, which is no error.
-        with socket.socket(socket.AF_UNIX) as nobody:
-            nobody.bind("")
+        # It is of the same kind as the real one, for Granian may only now be looking at it for the first time.
+        with socket.socket(self._family) as nobody:
+            nobody.bind("" if self._family == socket.AF_UNIX else ("127.0.0.1", 0))
             nobody.listen(1)
             nobody.setblocking(False)
             os.dup2(nobody.fileno(), self._descriptor, inheritable=False)
@@ -151,7 +155,7 @@ def start_worker(run: Runner, listener: socket.socket, settings: ServeSettings, 
     loop = SimpleNamespace(call_soon=None)
     serve = worker.serve_mtr_uds if holder.is_uds() else worker.serve_mtr
     serve(futures._new_cbscheduler(loop, run, impl_asyncio=True), loop, signal)
-    return RunningWorker(signal, drained, descriptor)
+    return RunningWorker(signal, drained, listener, descriptor)
 
 
 def quieten_granian() -> None:
