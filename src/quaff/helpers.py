@@ -162,10 +162,9 @@ def url_for(
     if type(bound) is RequestContext and _anchor is _method is _scheme is None and _external is None:
         # PERF: a path for this site is what nearly every call asks for, and the function that builds it is at hand.
         builder = app.url_builder_made
-        if builder is not None and builder.serves_helper and builder.revision == app._revision.value:
-            build = builder.functions.get(endpoint)
-            path = None if build is None else build(values)
-            if path is not None and not bound.environ.get("SCRIPT_NAME"):
+        if builder is not None and builder.revision == app._revision.value and not bound.environ.get("SCRIPT_NAME"):
+            build = builder.helper_functions.get(endpoint)
+            if build is not None and (path := build(values)) is not None:
                 return path  # type: ignore[no-any-return]
     return app.url_for(  # type: ignore[no-any-return]
         endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values

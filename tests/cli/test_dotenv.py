@@ -77,7 +77,9 @@ def test_unicode_and_names_without_value(project: Project) -> None:
     assert values() == ["Käse 火腿", None, None]
 
 
-def test_without_python_dotenv(files: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_python_dotenv(
+    files: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without python-dotenv nothing is read; where a file is waiting, a tip on standard error says what to install."""
     monkeypatch.setitem(sys.modules, "dotenv", None)
     assert load_dotenv() is False

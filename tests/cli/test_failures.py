@@ -23,7 +23,8 @@ def failure(name: str) -> BaseException:
     try:
         importlib.import_module(name)
     except BaseException as error:
-        return error
+        # Without the frame of this function.
+        return error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
     raise AssertionError(f"{name} could be imported")
 
 

@@ -97,8 +97,8 @@ def test_the_app_is_loaded_once() -> None:
 @pytest.mark.parametrize("set_debug_flag,value,expected", [(True, "1", True), (True, "0", False), (False, "1", False)])
 def test_debug_mode_comes_from_the_environment(set_debug_flag: bool, value: str, expected: bool) -> None:
     """`FLASK_DEBUG` decides, unless the program says that it does not."""
-    os.environ["FLASK_DEBUG"] = value
     app = Quaff("made")
+    os.environ["FLASK_DEBUG"] = value
     ScriptInfo(create_app=lambda: app, set_debug_flag=set_debug_flag).load_app()
     assert app.debug is expected
 

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from .dotenv import adopt_environment
 from .failures import describe_failure, is_verbose
 from .groups import FlaskGroup
 from .options import alias_option, verbose_option
@@ -32,6 +33,8 @@ def main() -> None:
     `import flask` gives Quaff to the app that it loads, unless `--no-alias` is given. When the app's own code fails
     while it is loaded, the message begins with the line that failed; the exit code is then 1.
     """
+    # Before the ScriptInfo, which asks whether `.env` files are to be read.
+    adopt_environment()
     info = ScriptInfo()
     info.install_alias = True
     try:

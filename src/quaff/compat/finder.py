@@ -99,6 +99,9 @@ class AliasFinder:
             for undo in reversed(undos):
                 undo.undo()
         self._changed.clear()
+        release = getattr(sys.modules.get("flask"), "release", None)
+        if release is not None:
+            release()
         for name in [*_loaded("flask"), *(name for name in (*GONE, *NAMESPACES) if name in sys.modules)]:
             sys.modules.pop(name, None)
         sys.modules.update(self._real_flask)

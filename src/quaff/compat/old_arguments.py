@@ -56,7 +56,7 @@ class ArgumentsGivenBack:
             for name, function in these.items():
                 # Not where somebody has patched the name meanwhile.
                 if vars(module).get(name) is function:
-                    vars(module)[name] = those[name]
+                    setattr(module, name, those[name])
 
     def undo(self) -> None:
         """Put the functions back that accept only today's arguments."""

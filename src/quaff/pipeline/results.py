@@ -13,6 +13,10 @@ HTML: Final = ("Content-Type", "text/html; charset=utf-8")
 JSON: Final = ("Content-Type", "application/json")
 
 
+LENGTHS: Final = tuple(("Content-Length", str(length)) for length in range(2048))
+"""Headers for short bodies. PERF: made once, for most answers of an API are short."""
+
+
 class Answer:
     """A finished error response: status line, headers and body are worked out once.
 

@@ -23,6 +23,7 @@ from .plan import Plan
 from .results import (
     HTML,
     JSON,
+    LENGTHS,
     Answer,
     make_plain_response,
     opens_session_to_refresh,
@@ -208,6 +209,7 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
     scope.add("len", len)
     scope.add("str", str)
     scope.add("HTML", HTML)
+    scope.add("lengths", LENGTHS)
     # PERF: attributes of the context's class answer both tests; only a request that used them has its own.
     guard = "context.after_functions is None and context.opened_session is None"
     if plan.refreshes_session:
@@ -228,7 +230,7 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         lines.append("    if kind is str:")
     lines += [
         "        body = rv.encode()",
-        "        headers = [HTML, ('Content-Length', str(len(body)))]",
+        "        headers = [HTML, lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body)))]",
         "        status = '200 OK'",
     ]
     if plan.plain_json:
@@ -239,14 +241,14 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         lines += [
             "    elif (kind is dict or kind is list) and provider.mimetype == 'application/json':",
             f"        body = provider.{'response_body' if plan.app.debug else 'production_body'}(rv)",
-            "        headers = [JSON, ('Content-Length', str(len(body)))]",
+            "        headers = [JSON, lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body)))]",
             "        status = '200 OK'",
         ]
     scope.add("bytes", bytes)
     lines += [
         "    elif kind is bytes:",
         "        body = rv",
-        "        headers = [HTML, ('Content-Length', str(len(body)))]",
+        "        headers = [HTML, lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body)))]",
         "        status = '200 OK'",
     ]
     return lines

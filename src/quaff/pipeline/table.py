@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from ..errorhandlers import find_error_handler
 from ..hosts import refuse_host
-from ..routing.matcher import ASK_THE_MAP
+from ..routing.matcher import ASK_THE_MAP, Matcher
 from ..routing.patterns import Leaf
 from ..routing.router import Route, Router
 from . import reference
@@ -107,10 +107,11 @@ class CompiledTable:
         self.hosts: set[str | None] = set()
         self._router: Router | None = None
         self.static: dict[str, dict[str, Handler]] = {}
+        self._matchers: dict[int, Matcher] = {}
         if self.compiled:
             self._router = self._take_router(previous) or Router(url_map, self._make_handler)
             self.static = self._router.static
-        self._plain_errors: bool | None = None
+            self._matchers = self._router.matchers
         self._failures: dict[Any, RoutingFailure] = {}
         self._serve_failure: Handler | None = None
 
@@ -155,10 +156,22 @@ class CompiledTable:
 
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request whose path is not a static one that takes its method."""
+        path: str = environ.get("PATH_INFO", "")
+        # PERF: the usual path that some rule takes, with the steps of `Router.find` written out; `_serve_any` serves all.
+        if path[:1] == "/" and path.isascii() and "//" not in path and "\0" not in path:
+            segments = path[1:].split("/")
+            matcher = self._matchers.get(len(segments))
+            if matcher is not None:
+                found = matcher(segments, environ["REQUEST_METHOD"])
+                if type(found) is tuple:
+                    return found[0](environ, start_response, found[1])  # type: ignore[no-any-return]
+        return self._serve_any(environ, start_response, path)
+
+    def _serve_any(self, environ: WSGIEnvironment, start_response: StartResponse, path: str) -> Iterable[bytes]:
+        """Serve a request for any path: by its route, with a 404 or 405, or in the reference pipeline."""
         router = self._router
         if router is None:
             return self.ask_the_map(environ, start_response)
-        path: str = environ.get("PATH_INFO", "")
         if not path.isascii():
             path = path.encode("latin1").decode(errors="replace")
         found = ASK_THE_MAP if "\0" in path else router.find(path, environ["REQUEST_METHOD"].upper())

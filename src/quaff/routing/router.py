@@ -79,6 +79,8 @@ class Router:
                     # RFC: PEP 3333: the server passes the path's bytes as latin-1.
                     self.static[path.encode().decode("latin1")] = pattern.leaf.handlers
         self._factory = MatcherFactory(patterns or [])
+        self.matchers = self._factory.made
+        """Number of segments -> matcher, for the lengths that were asked for."""
 
     def _fill(self, leaf: Leaf) -> None:
         answered_by_map: set[str] = set()
