@@ -259,7 +259,8 @@ class AppBase(OldAppNames, Scaffold):
     @lazy
     def logger(self) -> logging.Logger:
         """The standard logger with the app's name, with a handler of Flask's format if none is configured."""
-        return create_logger(self)
+        app: Any = self  # Any: pyright does not see through `lazy` when it compares with a protocol
+        return create_logger(app)
 
     @lazy
     def jinja_env(self) -> JinjaEnvironment:
@@ -345,7 +346,7 @@ class AppBase(OldAppNames, Scaffold):
         if isinstance(methods, str):
             raise TypeError('Allowed methods must be a list of strings, for example: @app.route(..., methods=["POST"])')
         allowed = {method.upper() for method in methods}
-        required = set(getattr(view_func, "required_methods", ()))
+        required: set[str] = set(getattr(view_func, "required_methods", ()))
         if provide_automatic_options is None:
             provide_automatic_options = getattr(view_func, "provide_automatic_options", None)
         if provide_automatic_options is None:

@@ -187,7 +187,6 @@ class RequestContext:
     def __init__(self, app: Any, environ: WSGIEnvironment, request: Any = None, session: Any = None) -> None:
         self.app = app
         self.environ = environ
-        self._cv_tokens: list[tuple[RequestContext | None, AppContext | None]] = []
         if request is None:
             request = app.request_class(environ)
             request.json_module = app.json

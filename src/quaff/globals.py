@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextvars import ContextVar, Token
-from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, cast
 
 from ._internal.imports import defer_package
 from .errors import ContextError
@@ -111,7 +111,9 @@ class _NoContext:
 
 NO_CONTEXT: Final = _NoContext()
 
-current_context: ContextVar[BoundContext] = ContextVar("quaff.context", default=NO_CONTEXT)
+_UNBOUND = cast("BoundContext", NO_CONTEXT)
+
+current_context: ContextVar[BoundContext] = ContextVar("quaff.context", default=_UNBOUND)
 
 
 class AppInsideRequest:
@@ -126,12 +128,12 @@ class AppInsideRequest:
     @property
     def app(self) -> Any:
         """The app of the app context."""
-        return self.app_context.app
+        return raise_no_app() if self.app_context is None else self.app_context.app
 
     @property
     def g(self) -> Any:
         """The namespace of the app context."""
-        return self.app_context.g
+        return raise_no_app() if self.app_context is None else self.app_context.g
 
     @property
     def request(self) -> Any:
@@ -147,7 +149,7 @@ class AppInsideRequest:
 def bind(app_context: Any, request_context: Any) -> BoundContext:
     """Return the bound context that consists of these two halves, either of which may be None."""
     if request_context is None:
-        return NO_CONTEXT if app_context is None else app_context
+        return _UNBOUND if app_context is None else app_context
     if request_context.has_app_context(app_context):
         return request_context  # type: ignore[no-any-return]
     return AppInsideRequest(app_context, request_context)

@@ -273,7 +273,7 @@ class SecureCookieSessionInterface(SessionInterface):
             or not isinstance(self.salt, str)
         ):
             return None
-        return _signer((app.config["SECRET_KEY"], *reversed(app.config["SECRET_KEY_FALLBACKS"] or ())), self.salt)
+        return _signer((app.secret_key, *reversed(app.config["SECRET_KEY_FALLBACKS"] or ())), self.salt)
 
     def open_session(self, app: Any, request: Request) -> SecureCookieSession | None:
         """Return the session in the request's cookie; an empty one if there is none or it is not ours, or too old."""

@@ -67,7 +67,7 @@ class URLs(AppBase):
             raise refused
         if config["TRUSTED_HOSTS"] is not None:
             request.trusted_hosts = config["TRUSTED_HOSTS"]
-        request.host = get_host(request.environ, request.trusted_hosts)
+        request.__dict__["host"] = get_host(request.environ, request.trusted_hosts)
         server_name, subdomain = config["SERVER_NAME"], None
         if self.url_map.host_matching:
             server_name = None

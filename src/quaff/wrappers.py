@@ -48,6 +48,11 @@ def _active_config() -> Mapping[str, Any] | None:
     return None if bound is NO_CONTEXT else bound.app.config
 
 
+def _is_debugging() -> bool:
+    bound = current_context.get()
+    return bound is not NO_CONTEXT and bound.app.debug
+
+
 class Request(RequestBase):
     """An incoming request, with the rule that matched it."""
 
@@ -128,7 +133,8 @@ class Request(RequestBase):
         """
         replaced = self.__dict__.get("query_string")
         query = self.environ.get("QUERY_STRING", "") if replaced is None else replaced.decode("latin1")
-        parsed: ImmutableMultiDict[str, str] = parse_query(query, self.parameter_storage_class)
+        kind: Any = self.parameter_storage_class  # Any: Werkzeug declares the base class only
+        parsed: ImmutableMultiDict[str, str] = parse_query(query, kind)
         return parsed
 
     @lazy
@@ -288,8 +294,7 @@ class Request(RequestBase):
 
     def _explain_missing_files(self) -> None:
         """In debug mode, make `request.files[...]` say so when the form was not sent as multipart."""
-        config = _active_config()
-        if config is not None and config["DEBUG"] and self.mimetype != "multipart/form-data" and not self.files:
+        if _is_debugging() and self.mimetype != "multipart/form-data" and not self.files:
             resolve("attach_enctype_error_multidict")(self)
 
     def on_json_loading_failed(self, e: ValueError | None) -> Any:
@@ -297,8 +302,7 @@ class Request(RequestBase):
         try:
             return super().on_json_loading_failed(e)
         except BadRequest as error:
-            config = _active_config()
-            if config is not None and config["DEBUG"]:
+            if _is_debugging():
                 raise
             raise BadRequest from error
 

@@ -43,7 +43,8 @@ def test_certificate_and_key(files: tuple[str, str], key_first: bool) -> None:
     """Certificate and key make a pair, in whichever order they are given; there is no parameter `key`."""
     cert, key = files
     options = [["--cert", cert], ["--key", key]]
-    params = parse(*sum(reversed(options) if key_first else options, []))
+    ordered = reversed(options) if key_first else options
+    params = parse(*(word for option in ordered for word in option))
     assert params["cert"] == (cert, key)
     assert "key" not in params
 
@@ -117,8 +118,8 @@ def test_python_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_separated_paths() -> None:
-    """One value holds several paths, separated as in PATH."""
-    value = os.pathsep.join(["a.yml", "b/c.yml", __file__])
+    """One value holds several paths, separated as in PATH; an empty one would mean the root of the file system."""
+    value = os.pathsep.join(["a.yml", "", "b/c.yml", __file__])
     assert SeparatedPathType().convert(value, None, None) == ["a.yml", "b/c.yml", __file__]
     assert SeparatedPathType().convert("", None, None) == []
 

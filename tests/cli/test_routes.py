@@ -25,7 +25,7 @@ def show(app: Quaff, *arguments: str) -> list[list[str]]:
     """Run the command for *app*, and return the columns of each line, title first."""
     result = CliRunner().invoke(FlaskGroup(create_app=lambda: app), ["routes", *arguments])
     assert result.exit_code == 0, result.output
-    return [[cell for cell in line.split("  ") if cell] for line in result.output.splitlines()]
+    return [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in result.output.splitlines()]
 
 
 def endpoints(app: Quaff, *arguments: str) -> list[str]:
@@ -36,12 +36,6 @@ def endpoints(app: Quaff, *arguments: str) -> list[str]:
 def test_table(shop: Quaff) -> None:
     """A title, a line, and one row for each rule, by default sorted by endpoint; HEAD and OPTIONS are understood."""
     assert show(shop) == [
-        ["Endpoint", "Methods", " Rule"],
-        ["--------", "---------", "---------------"],
-        ["first", " GET", "/m"],
-        ["last", "DELETE", "/b"],
-        ["middle", "GET, POST", "/z/<int:number>"],
-    ] or [[cell.strip() for cell in row if cell.strip()] for row in show(shop)] == [
         ["Endpoint", "Methods", "Rule"],
         ["--------", "---------", "---------------"],
         ["first", "GET", "/m"],
@@ -83,14 +77,14 @@ def test_all_methods(shop: Quaff) -> None:
     hidden = "\n".join("  ".join(row) for row in show(shop))
     assert "HEAD" not in hidden
     assert "OPTIONS" not in hidden
-    rows = {row[0].strip(): [cell.strip() for cell in row] for row in show(shop, "--all-methods")}
+    rows = {row[0]: row for row in show(shop, "--all-methods")}
     assert rows["first"][1] == "GET, HEAD, OPTIONS"
     assert rows["last"][1] == "DELETE, OPTIONS"
 
 
 def test_static_files_are_a_route(app: Quaff) -> None:
     """The rule of the static folder is listed as any other."""
-    assert ["static"] == endpoints(app)
+    assert endpoints(app) == ["static"]
 
 
 def test_no_routes() -> None:
@@ -104,15 +98,15 @@ def test_subdomains() -> None:
     app.add_url_rule("/", endpoint="a", subdomain="zeta")
     app.add_url_rule("/", endpoint="b", subdomain="alpha")
     table = show(app, "--sort", "domain")
-    assert [cell.strip() for cell in table[0]] == ["Endpoint", "Methods", "Subdomain", "Rule"]
-    assert [row[0].strip() for row in table[2:]] == ["b", "a"]
+    assert table[0] == ["Endpoint", "Methods", "Subdomain", "Rule"]
+    assert [row[0] for row in table[2:]] == ["b", "a"]
 
 
 def test_hosts() -> None:
     """With host matching that column is called Host."""
     app = Quaff("hosts", static_folder=None, host_matching=True)
     app.add_url_rule("/", endpoint="a", host="a.example")
-    assert [cell.strip() for cell in show(app)[0]] == ["Endpoint", "Methods", "Host", "Rule"]
+    assert show(app)[0] == ["Endpoint", "Methods", "Host", "Rule"]
 
 
 def test_sort_by_domain_without_domains(shop: Quaff) -> None:

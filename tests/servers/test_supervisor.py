@@ -92,6 +92,14 @@ def workers(server: ServerProcess) -> dict[int, int]:
     return {int(number): int(pid) for number, pid in re.findall(r"Started worker (\d+) \(pid (\d+)\)", server.output)}
 
 
+def wait_for_text(path: Path, text: str) -> None:
+    """Wait until *text* is in the file *path*: a line is written just after the client has its answer."""
+    end = time.monotonic() + PATIENCE
+    while text not in path.read_text():
+        assert time.monotonic() < end, f"{text!r} is not in {path.read_text()!r}"
+        time.sleep(0.01)
+
+
 def pid_of(answer: Answer) -> int:
     """Return which worker answered."""
     return int(answer.text.split()[1])
@@ -417,6 +425,7 @@ def test_the_access_log_is_opened_anew(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     with serving(tmp_path, access_log=str(path)) as server:
         server.get("/first?token=secret")
+        wait_for_text(path, "/first")
         path.rename(tmp_path / "access.log.1")
         server.send(signal.SIGHUP)
         server.wait_for("Stopped worker", times=2)

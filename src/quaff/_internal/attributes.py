@@ -23,6 +23,10 @@ class lazy(Generic[T]):  # noqa: N801 - used like the built-in `property`
         self._name = function.__name__
         self.__doc__ = function.__doc__
 
+    if TYPE_CHECKING:
+        # There is none: an assignment goes into the instance, and shadows this.
+        def __set__(self, instance: object, value: Any) -> None: ...
+
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
 

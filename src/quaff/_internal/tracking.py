@@ -124,7 +124,8 @@ class TrackedDict(dict[K, V]):
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Store all items of a mapping or of pairs, as `dict.update` does."""
-        for key, value in dict(*args, **kwargs).items():
+        given: dict[Any, Any] = dict(*args, **kwargs)
+        for key, value in given.items():
             self[key] = value
 
     def __ior__(self, other: Any) -> Any:  # type: ignore[misc]  # typeshed ties it to __or__

@@ -71,9 +71,9 @@ class SeparatedPathType(click.Path):
     """Several paths in one value, separated as in `PATH`: by `:`, on Windows by `;`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the list of paths, each checked as `click.Path` does."""
+        """Return the list of paths, each checked as `click.Path` does. Empty ones are left out."""
         convert = super().convert
-        return [convert(item, param, ctx) for item in self.split_envvar_value(value)]
+        return [convert(item, param, ctx) for item in self.split_envvar_value(value) if item]
 
 
 class OctalType(click.ParamType):  # type: ignore[type-arg]  # pyright: ignore[reportMissingTypeArgument]

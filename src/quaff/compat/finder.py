@@ -93,15 +93,14 @@ class AliasFinder:
 
     def stop(self) -> None:
         """Put everything back. Called once the finder has left `sys.meta_path`."""
+        from .flask_module import release_all
         from .loaders import GONE
 
         for undos in self._changed.values():
             for undo in reversed(undos):
                 undo.undo()
         self._changed.clear()
-        release = getattr(sys.modules.get("flask"), "release", None)
-        if release is not None:
-            release()
+        release_all()
         for name in [*_loaded("flask"), *(name for name in (*GONE, *NAMESPACES) if name in sys.modules)]:
             sys.modules.pop(name, None)
         sys.modules.update(self._real_flask)

@@ -50,6 +50,15 @@ def _forget(name: str) -> None:
             module.__dict__.pop(name, None)
 
 
+def release_all() -> None:
+    """Let no module keep names any more, and `quaff` be a plain module again."""
+    for module in list(_modules):
+        _modules.discard(module)
+        module.__quaff__.__class__ = ModuleType
+        for name in [name for name in module.__dict__ if name not in _OWN and not _is_special(name)]:
+            del module.__dict__[name]
+
+
 class FlaskModule(ModuleType):
     """A module that passes what is done to it on to `quaff`."""
 
@@ -68,14 +77,6 @@ class FlaskModule(ModuleType):
         own["__quaff__"] = package
         package.__class__ = _WatchedPackage
         _modules.add(self)
-
-    def release(self) -> None:
-        """Keep no more names, and let `quaff` be a plain module again."""
-        _modules.discard(self)
-        for name in [name for name in self.__dict__ if name not in _OWN and not _is_special(name)]:
-            del self.__dict__[name]
-        if not _modules:
-            self.__quaff__.__class__ = ModuleType
 
     def _reader(self, package: ModuleType, find_old: Callable[[str], Any]) -> Callable[[str], Any]:
         def read(name: str) -> Any:

@@ -20,7 +20,7 @@ def end_request(context: RequestContext, token: Token[BoundContext], error: Base
     :raises AssertionError: when the request left a context of its own pushed.
     """
     old = token.old_value
-    outer: BoundContext = NO_CONTEXT if old is Token.MISSING else old
+    outer: Any = NO_CONTEXT if old is Token.MISSING else old
     own = None
     if context.owns_app_context:
         own = context.app_context

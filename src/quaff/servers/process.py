@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -46,6 +47,9 @@ def become_worker(load: LoadApp, listener: socket.socket, settings: ServeSetting
         os.write(ready, READY)
         os.close(ready)
         _serve_until_stopped(worker, parent)
+        if settings.access_log:
+            # A thread writes its line after the answer is sent, and nobody waits for it.
+            time.sleep(0.05)
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1

@@ -192,7 +192,7 @@ class Supervisor:
                 with contextlib.suppress(BlockingIOError):
                     os.read(descriptor, 4096)
             else:
-                self._hear(booting[descriptor])
+                self._hear(booting[descriptor], descriptor)
 
     def _limit(self, worker: Worker) -> float | None:
         """Return when *worker* is killed if it does not move on, or None."""
@@ -231,11 +231,10 @@ class Supervisor:
         os.close(ready_write)
         self._workers[pid] = Worker(number, pid, ready_read, time.monotonic(), in_reload)
 
-    def _hear(self, worker: Worker) -> None:
-        """Take note of what *worker* says on its pipe: that it serves, or by closing the pipe that it never will."""
-        assert worker.ready is not None  # noqa: S101 - for the type checker; only booting workers are listened to
-        said = os.read(worker.ready, len(READY))
-        os.close(worker.ready)
+    def _hear(self, worker: Worker, pipe: int) -> None:
+        """Take note of what *worker* says on its *pipe*: that it serves, or by closing the pipe that it never will."""
+        said = os.read(pipe, len(READY))
+        os.close(pipe)
         worker.ready = None
         if said != READY or worker.deadline is not None:
             return
