@@ -31,9 +31,10 @@ def quiet_logging(pytestconfig: pytest.Config) -> Iterator[None]:
         pytestconfig.pluginmanager.register(plugin, "logging-plugin")
 
 
-def test_an_app_has_a_logger_of_its_name(app: Quaff) -> None:
+def test_an_app_has_a_logger_of_its_name() -> None:
     """It has no level of its own, and the default handler since nothing else is set up."""
-    assert app.logger.name == "tests.conftest"
+    app = Quaff("an_app_that_no_other_test_logs_for")
+    assert app.logger.name == "an_app_that_no_other_test_logs_for"
     assert app.logger.level == logging.NOTSET
     assert app.logger.handlers == [default_handler]
     assert app.logger is app.logger

@@ -25,6 +25,7 @@ from ._internal.tracking import Revision, TrackedList, track
 from .blueprints import Blueprint
 from .config import Config, ConfigAttribute
 from .ctx import _AppCtxGlobals
+from .errors import SetupError
 from .helpers import _split_blueprint_path, check_redirect_location, get_debug_flag
 from .json.provider import DefaultJSONProvider, JSONProvider
 from .logging import create_logger
@@ -240,7 +241,7 @@ class AppBase(OldAppNames, Scaffold):
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:
-            raise AssertionError(
+            raise SetupError(
                 f"The setup method '{f_name}' can no longer be called"
                 " on the application. It has already handled its first"
                 " request, any changes will not be applied consistently.\n"
@@ -359,7 +360,7 @@ class AppBase(OldAppNames, Scaffold):
         if view_func is not None:
             old = self.view_functions.get(endpoint)
             if old is not None and old != view_func:
-                raise AssertionError(f"View function mapping is overwriting an existing endpoint function: {endpoint}")
+                raise SetupError(f"View function mapping is overwriting an existing endpoint function: {endpoint}")
             self.view_functions[endpoint] = view_func
 
     @setupmethod

@@ -12,6 +12,7 @@ from typing import IO, Any
 from . import typing as ft
 from ._internal.deprecations import warn_old
 from .errorhandlers import ErrorHandler
+from .errors import SetupError
 from .globals import active_context, raise_no_app
 from .helpers import send_from_directory
 from .hooks import AfterRequest, BeforeRequest, ContextProcessor, Teardown, URLDefaults, URLPreprocessor
@@ -91,7 +92,7 @@ class Blueprint(Scaffold):
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_registered_once:
-            raise AssertionError(
+            raise SetupError(
                 f"The setup method '{f_name}' can no longer be called on the blueprint"
                 f" '{self.name}'. It has already been registered at least once, any"
                 " changes will not be applied consistently.\n"

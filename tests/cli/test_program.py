@@ -96,8 +96,8 @@ def test_factory(project: Project, path: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "path, message",
     [
-        ("site_factory:make_with", "could not be called with the specified arguments: make_with() missing 1 required"),
-        ("site_factory:make_with('a', 'b')", "could not be called with the specified arguments: make_with() takes 1"),
+        ("site_factory:make_with", "make_with() missing 1 required positional argument: 'colour'"),
+        ("site_factory:make_with('a', 'b')", "make_with() takes 1 positional argument but 2 were given"),
         (
             "site_factory:make_wit('a')",
             "Failed to find attribute 'make_wit' in 'site_factory'. Did you mean 'make_with'?",
@@ -113,7 +113,8 @@ def test_wrong_path(project: Project, path: str, message: str) -> None:
     project.write("site_factory.py", FACTORY)
     done = project.quaff("--app", path, "routes", check=False)
     assert done.returncode == 2
-    assert f"Error: {message}" in done.stderr
+    assert done.stderr.count("Error: ") == 1
+    assert message in done.stderr.partition("Error: ")[2]
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
