@@ -1,12 +1,14 @@
 """Every error that Quaff raises on its own account; HTTP errors are Werkzeug's.
 
-QuaffError
-├── SetupError (AssertionError)      the app is put together wrongly                    Q100
-├── ContextError (RuntimeError)      request, g, ... used where there is no context     Q300
-├── HeaderError (ValueError)         a header, status or cookie that cannot be sent     Q400
-└── servers.errors.ServerError       the server cannot start                            Q500
-    ├── BindError (OSError)          the address cannot be listened on                  Q501
-    └── SettingsError (ValueError)   a setting has an unknown name or a bad value       Q502
+::
+
+    QuaffError
+    ├── SetupError (AssertionError)      the app is put together wrongly                    Q100
+    ├── ContextError (RuntimeError)      request, g, ... used where there is no context     Q300
+    ├── HeaderError (ValueError)         a header, status or cookie that cannot be sent     Q400
+    └── servers.errors.ServerError       the server cannot start                            Q500
+        ├── BindError (OSError)          the address cannot be listened on                  Q501
+        └── SettingsError (ValueError)   a setting has an unknown name or a bad value       Q502
 
 Each class is also the built-in error that Flask users catch today.
 """

@@ -68,6 +68,7 @@ class Request(RequestBase):
     routing_exception: HTTPException | None = None
     """Why no rule matched: raised when the request is dispatched."""
 
+    _body_is_read = False
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
     _max_form_parts: int | None = None
@@ -144,6 +145,9 @@ class Request(RequestBase):
         Reading raises `RequestEntityTooLarge` (413) past `max_content_length` and `ClientDisconnected` (400) when the
         client sent less than it announced.
         """
+        if self._body_is_read:
+            # What is read is gone: a second reader must not wait for more.
+            return BytesIO()
         if self.shallow:
             raise RuntimeError(
                 "This request was created with 'shallow=True', reading from the input stream is disabled."
@@ -169,10 +173,10 @@ class Request(RequestBase):
         """The most bytes of body that are read; `MAX_CONTENT_LENGTH` unless set on this request (Flask 3.1)."""
         if self._max_content_length is not None:
             return self._max_content_length
-        config = _active_config()
-        if config is None:
+        bound = current_context.get()
+        if bound is NO_CONTEXT:
             return RequestBase.max_content_length
-        return config["MAX_CONTENT_LENGTH"]  # type: ignore[no-any-return]
+        return bound.app.config["MAX_CONTENT_LENGTH"]  # type: ignore[no-any-return]
 
     @max_content_length.setter
     def max_content_length(self, value: int | None) -> None:
@@ -248,8 +252,7 @@ class Request(RequestBase):
                 data = self.stream.read()
             else:
                 data = read_body(self.environ, self.max_content_length)
-                # What is read is gone: a second reader must not wait for more.
-                self.stream = BytesIO()
+                self._body_is_read = True
             if cache:
                 self._cached_data = data
         return data.decode(errors="replace") if as_text else data

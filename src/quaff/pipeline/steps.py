@@ -198,8 +198,11 @@ def result_lines(plan: Plan, scope: Scope) -> list[str]:
         lines.append("if True:")
     if plan.plain_responses:
         scope.add("make_plain_response", make_plain_response)
-        made = "make_plain_response(app, rv)"
-        lines.append(f"    response = {made}")
+        scope.add("str", str)
+        scope.add("html", HTML[1])
+        scope.add("of_body", plan.app.response_class.of_body)
+        # PERF: the commonest result without the call in between.
+        lines.append("    response = of_body(rv.encode(), html) if type(rv) is str else make_plain_response(app, rv)")
     else:
         lines.append("    response = app.make_response(rv)")
     return lines
