@@ -131,7 +131,7 @@ class StatLoop(_reloader.ReloaderLoop):
             self.trigger_reload(path)
 
 
-class WatchfilesLoop(_reloader.ReloaderLoop):
+class WatchfilesLoop(StatLoop):
     """Is told of changes by the operating system, through the package watchfiles."""
 
     name = "watchfiles"
@@ -147,13 +147,17 @@ class WatchfilesLoop(_reloader.ReloaderLoop):
 
         while True:
             roots = project_roots(self.extra_files)
-            # The time-out is for modules that are imported later, from folders that are not watched yet.
-            for changes in watchfiles.watch(
-                *roots, watch_filter=wanted, debounce=200, step=20, rust_timeout=5000, yield_on_timeout=True
-            ):
+            watch = watchfiles.watch(
+                *roots, watch_filter=wanted, debounce=200, step=20, rust_timeout=500, yield_on_timeout=True
+            )
+            for turn, changes in enumerate(watch):
                 if changes:
                     self.trigger_reload(min(changes)[1])
-                if project_roots(self.extra_files) != roots:
+                if turn == 0:
+                    # The app serves before the watch has begun: what was saved in between would never be noticed.
+                    self.run_step()
+                # Modules that are imported later may come from folders that are not watched yet.
+                if turn % 10 == 9 and project_roots(self.extra_files) != roots:
                     break
             else:
                 return
