@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -14,6 +15,11 @@ from quaff.globals import NO_CONTEXT, active_context, current_context
 
 if TYPE_CHECKING:
     from quaff.testing import FlaskClient
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that runs pytest in the background ignores Ctrl-C for it and all its children; servers under test must hear it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SERVICES = {
     "memcached": ("QUAFF_TEST_MEMCACHED", "127.0.0.1:11211"),
