@@ -1,47 +1,14 @@
-"""Small projects for tests of the command line, and running commands in them."""
+"""Importing from small projects in tests of the command line; `project.py` runs commands in them."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers.process import PATIENCE, clean_environment, write
-
-APP = """\
-from flask import Flask, current_app
-
-app = Flask(__name__)
-
-
-@app.route("/")
-def index():
-    return "Hello, World!"
-
-
-@app.cli.command("greet")
-def greet():
-    print("hello from", current_app.name)
-"""
-
-
-def quaff(
-    *arguments: str, folder: Path, environment: dict[str, str] | None = None, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run the program `quaff` with *arguments* in *folder* to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "quaff.cli", *arguments],
-        cwd=folder,
-        env=clean_environment(**(environment or {})),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+from tests.servers.process import write
 
 
 @contextmanager
@@ -60,4 +27,4 @@ def importing_from(folder: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
-__all__ = ["APP", "importing_from", "quaff", "write"]
+__all__ = ["importing_from", "write"]

@@ -218,14 +218,6 @@ def test_an_empty_path_may_be_left_out() -> None:
     assert answer(app, without) == b"home"
 
 
-def test_plan_of() -> None:
-    """Whoever wants to look, as `quaff explain` will, gets the plan that a handler was made from."""
-    app = make_app()
-    made = table_of(app)
-    assert made.plan_of(None, "*").view is None
-    assert made.plan_of(None, "*").revision == made.revision
-
-
 def test_requests_race_for_the_first_table() -> None:
     """Threads that send the first requests of the process at once are all answered."""
     for _ in range(20):

@@ -21,7 +21,7 @@ from ..routing.patterns import Leaf
 from ..routing.router import Route, Router
 from . import reference
 from .compile import Handler, compile_handler
-from .plan import Plan, make_plan
+from .plan import make_plan
 from .results import Answer
 
 if TYPE_CHECKING:
@@ -136,10 +136,6 @@ class CompiledTable:
         if _runs_users_converters(route):
             return lambda environ, start_response, captured: self.ask_the_map(environ, start_response)
         return compile_handler(make_plan(self._app, route, method), self.ask_the_map)
-
-    def plan_of(self, route: Route | None, method: str) -> Plan:
-        """Return what is decided for a route and method; for those who want to look."""
-        return make_plan(self._app, route, method)
 
     def is_host_fine(self, environ: WSGIEnvironment) -> bool:
         """Check the host, and what a proxy middleware wrote into the environ; remember good hosts."""
