@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +18,7 @@ from werkzeug.wrappers import Request as WerkzeugRequest
 
 from quaff.formparser import FileStorage, check_disposition, clean_filename, load_form, parse_query
 from quaff.streams import body_stream
+from tests.watchdog import limited_work
 
 URLENCODED = "application/x-www-form-urlencoded"
 
@@ -481,33 +481,23 @@ FLOODS = [b"\r", b"\n", b"\r\n", b"\r\n--", b"\r\n--B", b"--B", b"\r\n--B ", b"-
 @pytest.mark.parametrize("flood", FLOODS, ids=repr)
 @pytest.mark.parametrize("kind", ["field", "file", "preamble"])
 def test_hostile_input_takes_linear_time(flood: bytes, kind: str) -> None:
-    """Four times the input takes nowhere near sixteen times as long (CVE-2023-46136)."""
-
-    def duration(size: int) -> float:
-        data = flood * (size // len(flood))
-        extra = '; filename="x"' if kind == "file" else ""
-        body = data if kind == "preamble" else part(GOOD + extra, data)
-        request = Upload(body, "multipart/form-data; boundary=B")
-        started = time.process_time()
-        with contextlib.suppress(BadRequest):
-            load(request, max_memory=None, max_parts=None)
-        for file in request.opened:
-            file.close()
-        return time.process_time() - started
-
-    small = min(duration(500_000) for _ in range(2))
-    large = min(duration(2_000_000) for _ in range(2))
-    assert large < 9 * small + 0.05
+    """4 MB of what a parser has to look at twice are parsed or refused, not brooded over (CVE-2023-46136)."""
+    data = flood * (4_000_000 // len(flood))
+    extra = '; filename="x"' if kind == "file" else ""
+    body = data if kind == "preamble" else part(GOOD + extra, data)
+    request = Upload(body, "multipart/form-data; boundary=B")
+    with limited_work(), contextlib.suppress(BadRequest):
+        load(request, max_memory=None, max_parts=None)
+    for file in request.opened:
+        file.close()
 
 
 def test_hostile_dispositions_take_linear_time() -> None:
     """Every part header of 8 KiB is judged in a moment, whatever is in it."""
-    started = time.process_time()
     for piece in ('; a="\\', '; a="', ";", "; a=b", '"', "\\", '; a="\\\\"', " ", "; a*=b"):
         text = "form-data" + piece * (8000 // len(piece))
-        with pytest.raises(ValueError, match="Content-Disposition"):
+        with limited_work(), pytest.raises(ValueError, match="Content-Disposition"):
             check_disposition(text)
-    assert time.process_time() - started < 1
 
 
 # --- file names ---

@@ -50,6 +50,31 @@ def take_cookies() -> Any:
     return reach(dict(request.cookies))
 
 
+PARSED_HEADERS = (
+    "accept_charsets",
+    "accept_encodings",
+    "accept_languages",
+    "accept_mimetypes",
+    "access_route",
+    "authorization",
+    "cache_control",
+    "cookies",
+    "if_match",
+    "if_none_match",
+    "if_range",
+    "mimetype_params",
+    "pragma",
+    "range",
+    "user_agent",
+)
+"""What a request parses out of its headers."""
+
+
+def take_headers() -> Any:
+    """Parse every header that a request can parse."""
+    return reach(len([getattr(request, name) for name in PARSED_HEADERS]))
+
+
 def take_session() -> Any:
     """Read the session."""
     return reach(dict(session))
@@ -91,6 +116,7 @@ VIEWS = {
     "/stream": take_stream,
     "/args": take_args,
     "/cookies": take_cookies,
+    "/headers": take_headers,
     "/session": take_session,
     "/path/<path:rest>": take_path,
     "/login": log_in,
