@@ -116,6 +116,25 @@ def test_forms_and_queries_are_read_as_werkzeug_reads_them(text: str) -> None:
     assert list(other.items(multi=True)) == list(theirs.items(multi=True))
 
 
+def test_a_class_of_the_users_own_gets_the_pairs() -> None:
+    """In the order in which they stand in the text, so that a class may keep it, or keep the last value only."""
+
+    class Last(dict[str, str]):
+        pass
+
+    seen: list[list[tuple[str, str]]] = []
+
+    class Ordered(MultiDict[str, str]):
+        def __init__(self, pairs: Any = ()) -> None:
+            seen.append(list(pairs))
+            super().__init__(seen[-1])
+
+    cls: Any = Last
+    assert parse_query("a=1&b=%20&a=3", cls) == {"a": "3", "b": " "}
+    parse_query("a=1&b=%20&a=3", Ordered)
+    assert seen == [[("a", "1"), ("b", " "), ("a", "3")]]
+
+
 def test_the_fast_multidict_is_a_whole_one() -> None:
     """What is built without `__init__` can be hashed, copied, pickled to and refuses changes."""
     made = parse_query("a=1&a=2&b=3", ImmutableMultiDict)

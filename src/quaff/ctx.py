@@ -149,33 +149,6 @@ class AppContext:
         self.pop(exc_value)
 
 
-class _RequestMaker:
-    """Makes the request of a context when it is first read."""
-
-    # PERF: `lazy` with its second call unrolled: nearly every view reads it.
-    def __get__(self, context: RequestContext | None, owner: type) -> Any:
-        if context is None:
-            return self
-        app = context.app
-        request = app.request_class(context.environ)
-        request.json_module = app.json
-        trusted_hosts = app.config["TRUSTED_HOSTS"]
-        if trusted_hosts is not None:
-            request.trusted_hosts = trusted_hosts
-        route = context.route
-        if route is not None:
-            request.url_rule = route.rule
-            values = context.values
-            if values is None:
-                captured = context.captured
-                values = route.convert(*captured) if captured or route.defaults else {}
-            request.view_args = values
-        if context.routing_failure is not None:
-            request.routing_exception = context.routing_failure.make_exception()
-        context.request = context.made_request = request
-        return request
-
-
 class RequestContext:
     """What `request` and `session` refer to while it is pushed. Made by `app.request_context(environ)`.
 
@@ -217,7 +190,7 @@ class RequestContext:
         if request is None:
             request = app.request_class(environ)
             request.json_module = app.json
-        self.request = self.made_request = request
+        self.made_request = request
         self.url_adapter = None
         try:
             self.url_adapter = app.create_url_adapter(request)
@@ -226,8 +199,35 @@ class RequestContext:
         if session is not None:
             self.opened_session = session
 
-    request: Any = _RequestMaker()  # Any: app.request_class, of a layer above
-    """The request object."""
+    # PERF: a property that keeps what it makes, not `lazy`: views read it once or twice, and a property is called by the
+    # interpreter itself (CPython 3.12), a descriptor in Python through three C calls.
+    @property
+    def request(self) -> Any:  # Any: app.request_class, of a layer above
+        """The request object."""
+        made = self.made_request
+        if made is not None:
+            return made
+        app = self.app
+        self.made_request = request = app.request_class(self.environ)
+        request.json_module = app.json
+        trusted_hosts = app.config["TRUSTED_HOSTS"]
+        if trusted_hosts is not None:
+            request.trusted_hosts = trusted_hosts
+        route = self.route
+        if route is not None:
+            request.url_rule = route.rule
+            values = self.values
+            if values is None:
+                captured = self.captured
+                values = route.convert(*captured) if captured or route.defaults else {}
+            request.view_args = values
+        if self.routing_failure is not None:
+            request.routing_exception = self.routing_failure.make_exception()
+        return request
+
+    @request.setter
+    def request(self, value: Any) -> None:
+        self.made_request = value
 
     @lazy
     def url_adapter(self) -> Any:

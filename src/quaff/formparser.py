@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import IO, Any, NoReturn, Protocol, TypeVar, cast
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes
 
 from werkzeug.datastructures import FileStorage as _FileStorageBase
 from werkzeug.datastructures import Headers, ImmutableMultiDict, MultiDict
@@ -113,11 +113,12 @@ def _unquote(text: str) -> str:
     return unquote(text, errors=_QUOTE_INVALID)
 
 
-def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the fields of an urlencoded text as `urllib.parse.parse_qsl` does with Werkzeug's options."""
+def _lists(text: str) -> dict[str, list[str]]:
+    """Return the values of each name in an urlencoded text, read as `urllib.parse.parse_qsl` does with Werkzeug's options."""
     if "+" in text:
         text = text.replace("+", " ")
     escaped = "%" in text
+    lists: dict[str, list[str]] = {}
     for piece in text.split("&"):
         if piece:
             name, _, value = piece.partition("=")
@@ -126,7 +127,11 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
                     name = _unquote(name)
                 if "%" in value:
                     value = _unquote(value)
-            yield name, value
+            if name in lists:
+                lists[name].append(value)
+            else:
+                lists[name] = [value]
+    return lists
 
 
 class Parameters(ImmutableMultiDict[str, str]):
@@ -158,16 +163,11 @@ Parameters.__name__ = ImmutableMultiDict.__name__
 
 def _multidict(text: str, cls: type[_StorageT]) -> _StorageT:
     if cls is not Parameters and cls is not ImmutableMultiDict:
-        return cls(_pairs(text))
-    lists: dict[str, list[str]] = {}
-    for name, value in _pairs(text):
-        if name in lists:
-            lists[name].append(value)
-        else:
-            lists[name] = [value]
+        # COMPAT: a class of the user's own gets the pairs in their order, as from Werkzeug.
+        return cls(parse_qsl(text, keep_blank_values=True, errors=_QUOTE_INVALID))
     # PERF: Werkzeug's __init__ looks at each pair again in Python; a MultiDict is a dict of lists.
     made = cls.__new__(cls)
-    dict.update(made, lists)
+    dict.update(made, _lists(text))
     return made
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from functools import cache, update_wrapper
-from typing import IO, Any, AnyStr, NoReturn, overload
+from typing import IO, Any, AnyStr, NoReturn, TypeVar, cast, overload
 
 import werkzeug.utils
 from werkzeug.exceptions import abort as _abort
@@ -29,6 +29,8 @@ from .signals import message_flashed
 
 # `Any` for responses in what follows: they are instances of `app.response_class`, which an app may set to any class, and
 # the default one is defined in a higher layer.
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _OFF = frozenset({"0", "false", "no"})
 
@@ -138,6 +140,26 @@ def make_response(*args: Any) -> Any:
     return app.make_response(args[0] if len(args) == 1 else args)
 
 
+def _with_shortcut(careful: F) -> F:
+    """Return `url_for` with a short way to what nearly every call asks for: the path of a rule on this site."""
+
+    # PERF: without the named options. For each keyword of a call CPython compares all parameter names, twice; an option is one
+    # value more than the rule has variables, and `build` then refuses.
+    def url_for(endpoint: str, **values: Any) -> Any:
+        bound = current_context.get()
+        if type(bound) is RequestContext:
+            app = bound.app
+            builder = app.url_builder_made
+            if builder is not None and builder.revision == app._revision.value and not bound.environ.get("SCRIPT_NAME"):
+                build = builder.helper_functions.get(endpoint)
+                if build is not None and (path := build(values)) is not None:
+                    return path
+        return careful(endpoint, **values)
+
+    return cast("F", update_wrapper(url_for, careful))
+
+
+@_with_shortcut
 def url_for(
     endpoint: str,
     *,
@@ -157,16 +179,7 @@ def url_for(
     :param values: the variable parts of the rule; others become the query string.
     :raises werkzeug.routing.BuildError: when no rule fits, unless the app's handlers make something of it.
     """
-    bound = current_context.get()
-    app = bound.app
-    if type(bound) is RequestContext and _anchor is _method is _scheme is None and _external is None:
-        # PERF: a path for this site is what nearly every call asks for, and the function that builds it is at hand.
-        builder = app.url_builder_made
-        if builder is not None and builder.revision == app._revision.value and not bound.environ.get("SCRIPT_NAME"):
-            build = builder.helper_functions.get(endpoint)
-            if build is not None and (path := build(values)) is not None:
-                return path  # type: ignore[no-any-return]
-    return app.url_for(  # type: ignore[no-any-return]
+    return current_context.get().app.url_for(  # type: ignore[no-any-return]
         endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values
     )
 

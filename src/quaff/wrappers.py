@@ -53,6 +53,10 @@ def _is_debugging() -> bool:
     return bound is not NO_CONTEXT and bound.app.debug
 
 
+_NO_JSON = RequestBase._cached_json
+"""What stands in the place of the JSON that was read while there is none."""
+
+
 class Request(RequestBase):
     """An incoming request, with the rule that matched it."""
 
@@ -68,10 +72,30 @@ class Request(RequestBase):
     routing_exception: HTTPException | None = None
     """Why no rule matched: raised when the request is dispatched."""
 
+    _args: ImmutableMultiDict[str, str] | None = None
     _body_is_read = False
+    _cached_data: bytes | None = None
+    _query_string: bytes | None = None
+    _stream: IO[bytes] | None = None
+
+    _own_cookies: ClassVar[bool] = True
+    """Whether no subclass has another `cookies`."""
+
+    _own_stream: ClassVar[bool] = True
+    """Whether no subclass has another `stream`."""
+
+    _has_files = False
+    """Whether there may be uploaded files to close."""
+
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
     _max_form_parts: int | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        between = [vars(base) for base in cls.__mro__[: cls.__mro__.index(Request)]]
+        cls._own_cookies = not any("cookies" in names for names in between)
+        cls._own_stream = not any("stream" in names for names in between)
 
     def __init__(self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False) -> None:
         # PERF: Werkzeug's __init__ computes what the lazy attributes below read on demand (3 µs a request).
@@ -111,10 +135,17 @@ class Request(RequestBase):
         """The path below `root_path`, decoded, with one leading slash."""
         return "/" + _decode_wsgi(self.environ.get("PATH_INFO") or "").lstrip("/")
 
-    @lazy
-    def query_string(self) -> bytes:
+    @property
+    def query_string(self) -> bytes:  # type: ignore[override]  # Werkzeug stores it in the instance
         """What follows the `?`, as the client sent it."""
-        return self.environ.get("QUERY_STRING", "").encode("latin1")  # type: ignore[no-any-return]
+        made = self._query_string
+        if made is None:
+            made = self._query_string = self.environ.get("QUERY_STRING", "").encode("latin1")
+        return made
+
+    @query_string.setter
+    def query_string(self, value: bytes) -> None:
+        self._query_string = value
 
     @lazy
     def headers(self) -> EnvironHeaders:  # type: ignore[override]
@@ -126,33 +157,49 @@ class Request(RequestBase):
         """The address of the client, or of the last proxy when no proxy is trusted."""
         return self.environ.get("REMOTE_ADDR")
 
-    @lazy
-    def args(self) -> ImmutableMultiDict[str, str]:
+    @property
+    def args(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]  # Werkzeug stores it in the instance
         """The parameters of the query string.
 
         :raises werkzeug.exceptions.BadRequest: when the query holds raw bytes that are not UTF-8.
         """
-        replaced = self.__dict__.get("query_string")
-        query = self.environ.get("QUERY_STRING", "") if replaced is None else replaced.decode("latin1")
-        kind: Any = self.parameter_storage_class  # Any: Werkzeug declares the base class only
-        parsed: ImmutableMultiDict[str, str] = parse_query(query, kind)
-        return parsed
+        made = self._args
+        if made is None:
+            replaced = self._query_string
+            query = self.environ.get("QUERY_STRING", "") if replaced is None else replaced.decode("latin1")
+            kind: Any = self.parameter_storage_class  # Any: Werkzeug declares the base class only
+            made = self._args = parse_query(query, kind)
+        return made
 
-    @lazy
-    def stream(self) -> IO[bytes]:
+    @args.setter
+    def args(self, value: ImmutableMultiDict[str, str]) -> None:
+        self._args = value
+
+    @property
+    def stream(self) -> IO[bytes]:  # type: ignore[override]  # Werkzeug stores it in the instance
         """The body as a stream that ends where the body ends.
 
         Reading raises `RequestEntityTooLarge` (413) past `max_content_length` and `ClientDisconnected` (400) when the
         client sent less than it announced.
         """
+        made = self._stream
+        if made is not None:
+            return made
         if self._body_is_read:
             # What is read is gone: a second reader must not wait for more.
-            return BytesIO()
-        if self.shallow:
+            made = BytesIO()
+        elif self.shallow:
             raise RuntimeError(
                 "This request was created with 'shallow=True', reading from the input stream is disabled."
             )
-        return body_stream(self.environ, self.max_content_length)
+        else:
+            made = body_stream(self.environ, self.max_content_length)
+        self._stream = made
+        return made
+
+    @stream.setter
+    def stream(self, value: IO[bytes]) -> None:
+        self._stream = value
 
     @lazy
     def cookies(self) -> ImmutableMultiDict[str, str]:
@@ -163,7 +210,7 @@ class Request(RequestBase):
 
     def find_cookie(self, name: str) -> str | None:
         """Return the value of one cookie without parsing the others, or None."""
-        if "cookies" in self.__dict__ or type(self).cookies is not Request.cookies:
+        if not self._own_cookies or "cookies" in self.__dict__:
             return self.cookies.get(name)
         header = self.environ.get("HTTP_COOKIE")
         return find_cookie(header, name) if header else None
@@ -244,11 +291,11 @@ class Request(RequestBase):
         :raises werkzeug.exceptions.RequestEntityTooLarge: when it is larger than `max_content_length`.
         :raises werkzeug.exceptions.ClientDisconnected: when it is shorter than announced (a 400).
         """
-        data: bytes | None = self.__dict__.get("_cached_data")
+        data = self._cached_data
         if data is None:
             if parse_form_data:
                 self._load_form_data()
-            if "stream" in self.__dict__ or self.shallow or type(self).stream is not Request.stream:
+            if self._stream is not None or self.shallow or not self._own_stream:
                 data = self.stream.read()
             else:
                 data = read_body(self.environ, self.max_content_length)
@@ -266,7 +313,7 @@ class Request(RequestBase):
         :raises werkzeug.exceptions.BadRequest: when the body is not JSON (400).
         :raises werkzeug.exceptions.UnsupportedMediaType: when the content type is not JSON (415).
         """
-        if cache and "_cached_json" not in self.__dict__ and self.environ.get("CONTENT_TYPE") == "application/json":
+        if cache and self._cached_json is _NO_JSON and self.environ.get("CONTENT_TYPE") == "application/json":
             # PERF: the usual case in one step; errors, and everything else, in Werkzeug's.
             data = self.get_data()
             try:
@@ -281,18 +328,20 @@ class Request(RequestBase):
     def _load_form_data(self) -> None:
         if "form" in self.__dict__:
             return
+        values = self.__dict__
         if self.form_data_parser_class is not FormDataParser or not self.want_form_data_parsed:
             super()._load_form_data()
+            self.stream = values.pop("stream")
         else:
             config = _active_config()
-            values = self.__dict__
-            values["stream"], values["form"], values["files"] = load_form(
+            self.stream, values["form"], values["files"] = load_form(
                 self,
                 max_parts=self.max_form_parts,
                 max_memory=self.max_form_memory_size,
                 max_content_length=self.max_content_length,
                 compat=() if config is None else config.get("COMPAT", ()),
             )
+        self._has_files = True
         self._explain_missing_files()
 
     def _explain_missing_files(self) -> None:

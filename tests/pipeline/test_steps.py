@@ -138,7 +138,7 @@ def test_hooks_may_change_the_arguments() -> None:
         assert request.view_args is not None
         request.view_args["n"] += 1
 
-    assert "view(**context.made_request.view_args)" in source(app)
+    assert "view(**request.view_args)" in source(app)
     assert app.test_client().get("/1").text == "[('n', 2)]"
 
 

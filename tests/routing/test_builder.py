@@ -96,3 +96,8 @@ def test_a_late_rule_is_seen() -> None:
         app.url_map.add(Rule("/late/<int:n>/<m>", endpoint="x"))
         assert url_for("x", n=1, m="a") == "/late/1/a"
         assert url_for("x", n=1) == "/1"
+
+
+def test_a_variable_named_like_an_option_is_left_to_the_map() -> None:
+    """`url_for` keeps `_anchor` for itself, so such a rule never gets a value."""
+    assert builder("/x/<_anchor>").build("x", {"_anchor": "a"}) is None

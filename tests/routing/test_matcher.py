@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from werkzeug.routing import BaseConverter
 
 from quaff.routing import Map, Rule
 from quaff.routing.matcher import ASK_THE_MAP, MatcherFactory
@@ -25,8 +26,8 @@ def factory(*texts: str, **options: Any) -> MatcherFactory:
 
 def match(made: MatcherFactory, path: str, method: str = "GET") -> Any:
     """Match a path as the router does."""
-    segments = path.split("/")[1:]
-    return made.matcher(len(segments))(segments, method)
+    pieces = path.split("/")
+    return made.matcher(len(pieces))(pieces, method)
 
 
 def test_static_and_dynamic() -> None:
@@ -96,10 +97,34 @@ def test_no_digits(text: str) -> None:
     assert match(factory("/<int:x>"), f"/{text}") == []
 
 
+@pytest.mark.parametrize(
+    "path", ["users/7", "x", "*", "x/y/z", "//7", "/a//b", "/files//b", "/files/a//b", "/v1//w", "//"]
+)
+def test_paths_for_the_map(path: str) -> None:
+    """A path without its first slash, or with an empty segment inside, never matches, whatever the rules would take."""
+
+    class Anything(BaseConverter):
+        regex = "[^/]*"
+
+    url_map = Map(converters={"any": Anything}, merge_slashes=False)
+    for text in ("/users/<int:id>", "/<x>", "/<x>/<y>", "/<any:x>/<any:y>", "/<any:x>/b", "/files/<path:x>", "/a//b"):
+        url_map.add(Rule(text, endpoint=text, methods=["GET"]))
+    found = patterns_of(url_map) or []
+    for pattern in found:
+        pattern.leaf.handlers = {"GET": "handler"}
+    assert type(match(MatcherFactory(found), path)) is not tuple
+
+
+@pytest.mark.parametrize("rule", ["/<x>", "/<path:x>", "/a<x>", "/<x>/b"])
+def test_values_with_nul(rule: str) -> None:
+    """A NUL is in no value: what is not a match goes to the map, which refuses it."""
+    assert match(factory(rule), "/a\0" + ("/b" if rule.endswith("b") else "")) == []
+
+
 def test_rules_of_one_shape_share_one_test() -> None:
     """A thousand rules that differ in their fixed texts make one look-up, not a thousand tests."""
     made = factory(*(f"/area{number}/<int:id>" for number in range(1000)))
-    source = made.matcher(2).__quaff_source__  # type: ignore[attr-defined]
+    source = made.matcher(3).__quaff_source__  # type: ignore[attr-defined]
     assert source.count("isdecimal") == 1
     assert match(made, "/area999/5") == ("/area999/<int:id>", ("5",))
 
@@ -126,13 +151,13 @@ def test_matchers_are_made_when_needed() -> None:
     """A length gets its function when a path of that length comes; all longer paths share one: clients choose the length."""
     made = factory("/a", "/a/<x>", "/p/<path:rest>")
     assert made.made == {}
-    assert made.matcher(1) is made.matcher(1)
+    assert made.matcher(2) is made.matcher(2)
     assert made.matcher(50) is made.matcher(5000)
     assert len(made.made) == 2
 
 
 def test_source_is_kept() -> None:
     """The function's text can be read, on it and in tracebacks."""
-    function: Any = factory("/users/<int:id>").matcher(2)
-    assert function.__quaff_source__.startswith("def match_2(segments, method):\n")
-    assert linecache.getline(function.__code__.co_filename, 1) == "def match_2(segments, method):\n"
+    function: Any = factory("/users/<int:id>").matcher(3)
+    assert function.__quaff_source__.startswith("def match_2(pieces, method):\n")
+    assert linecache.getline(function.__code__.co_filename, 1) == "def match_2(pieces, method):\n"

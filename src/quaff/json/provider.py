@@ -28,6 +28,7 @@ _COMPACT = (",", ":")
 _SPACED = (", ", ": ")
 
 Encode = Callable[[Any, int], tuple[str, ...]]
+Settings = tuple[Callable[[Any], Any], bool, bool, tuple[str, str]]
 
 
 class JSONProvider:
@@ -153,8 +154,8 @@ class DefaultJSONProvider(JSONProvider):
     """Whether `dumps` is this class's, and so nothing but `_encode`."""
 
     # The encoder last used for each of the two sets of separators, with the settings that it was built from.
-    _compact_encoder: tuple[tuple[object, ...], Encode | None] = ((), None)
-    _spaced_encoder: tuple[tuple[object, ...], Encode | None] = ((), None)
+    _compact_encoder: tuple[Settings | None, Encode | None] = (None, None)
+    _spaced_encoder: tuple[Settings | None, Encode | None] = (None, None)
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Return *obj* as JSON text.
@@ -172,7 +173,8 @@ class DefaultJSONProvider(JSONProvider):
         kwargs.setdefault("sort_keys", self.sort_keys)
         return json.dumps(obj, **kwargs)
 
-    def _encode(self, obj: Any, separators: tuple[str, str]) -> str:
+    def _encoder(self, separators: tuple[str, str]) -> tuple[Settings, Encode | None]:
+        """Return the settings as they are now, and the encoder for them."""
         settings = (self.default, self.ensure_ascii, self.sort_keys, separators)
         known, encode = self._compact_encoder if separators is _COMPACT else self._spaced_encoder
         if known != settings:
@@ -181,6 +183,10 @@ class DefaultJSONProvider(JSONProvider):
                 self._compact_encoder = (settings, encode)
             else:
                 self._spaced_encoder = (settings, encode)
+        return settings, encode
+
+    def _encode(self, obj: Any, separators: tuple[str, str]) -> str:
+        settings, encode = self._encoder(separators)
         if encode is not None:
             try:
                 return "".join(encode(obj, 0))
@@ -263,26 +269,23 @@ class DefaultJSONProvider(JSONProvider):
         super().__setattr__(name, value)
         if name == "dumps":
             super().__setattr__("_own_dumps", False)
+        if name[:1] != "_":
+            revision = getattr(getattr(self, "_app", None), "_revision", None)
+            if revision is not None:
+                revision.bump()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._own_dumps = cls.dumps is DefaultJSONProvider.dumps
 
-    def production_body(self, obj: Any) -> bytes:
-        """Return `response_body(obj)` for an app that is known not to be in debug mode. Quaff 0.1."""
-        # PERF: the usual settings in one call; everything else, and errors, in `response_body`.
-        settings, encode = self._compact_encoder
-        if (
-            encode is not None
-            and self.compact is None
-            and self._own_dumps
-            and settings == (self.default, self.ensure_ascii, self.sort_keys, _COMPACT)
-        ):
-            try:
-                return ("".join(encode(obj, 0)) + "\n").encode()
-            except RecursionError:
-                pass
-        return self.response_body(obj)
+    def body_encoder(self) -> Encode | None:
+        """Return the encoder whose pieces, joined and with a line end, are what `response_body` returns; None if it has more to do.
+
+        It is good until an attribute of the provider is set, which makes a new revision of the app. Quaff 0.1.
+        """
+        is_compact = self.compact or (self.compact is None and not self._app.debug)
+        usual = type(self).response_body is DefaultJSONProvider.response_body and "response_body" not in self.__dict__
+        return self._encoder(_COMPACT)[1] if is_compact and usual and self._own_dumps else None
 
     def _response_text(self, obj: Any) -> str:
         compact = self.compact

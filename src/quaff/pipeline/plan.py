@@ -109,7 +109,7 @@ def _is_plain_response(app: Any) -> bool:
 
 def _is_plain_request(cls: Any) -> bool:
     return isinstance(cls, type) and all(
-        getattr(cls, name) is getattr(Request, name) for name in ("__init__", "__new__", "close")
+        getattr(cls, name) is getattr(Request, name) for name in ("__init__", "__new__", "_load_form_data", "close")
     )
 
 
@@ -117,6 +117,7 @@ def _is_plain_json(app: Any) -> bool:
     provider = app.json
     return (
         isinstance(provider, DefaultJSONProvider)
+        and provider.mimetype == "application/json"
         and type(provider).response is DefaultJSONProvider.response
         and "response" not in provider.__dict__
     )

@@ -165,10 +165,11 @@ def _view_call(plan: Plan, scope: Scope) -> list[str]:
         arguments = ", ".join(pairs)
     if plan.may_see_arguments and (route.names or route.defaults):
         return [
-            "if context.made_request is None:",
+            "request = context.made_request",
+            "if request is None:",
             f"    rv = view({arguments})",
             "else:",
-            "    rv = view(**context.made_request.view_args)",
+            "    rv = view(**request.view_args)",
         ]
     return [f"rv = view({arguments})"]
 
@@ -237,16 +238,7 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         "        status = '200 OK'",
     ]
     if plan.plain_json:
-        scope.add("dict", dict)
-        scope.add("list", list)
-        scope.add("JSON", JSON)
-        scope.add("provider", plan.app.json)
-        lines += [
-            "    elif (kind is dict or kind is list) and provider.mimetype == 'application/json':",
-            f"        body = provider.{'response_body' if plan.app.debug else 'production_body'}(rv)",
-            "        headers = [JSON, lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body)))]",
-            "        status = '200 OK'",
-        ]
+        lines += _json_lines(plan, scope)
     scope.add("bytes", bytes)
     lines += [
         "    elif kind is bytes:",
@@ -255,6 +247,31 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         "        status = '200 OK'",
     ]
     return lines
+
+
+def _json_lines(plan: Plan, scope: Scope) -> list[str]:
+    scope.add("dict", dict)
+    scope.add("list", list)
+    scope.add("JSON", JSON)
+    scope.add("provider", plan.app.json)
+    encode = plan.app.json.body_encoder()
+    body = ["        body = provider.response_body(rv)"]
+    if encode is not None:
+        scope.add("encode", encode)
+        scope.add("RecursionError", RecursionError)
+        # PERF: the settings are looked at when the route is compiled; what is circular or too deep is told apart elsewhere.
+        body = [
+            "        try:",
+            "            body = (''.join(encode(rv, 0)) + '\\n').encode()",
+            "        except RecursionError:",
+            f"    {body[0]}",
+        ]
+    return [
+        "    elif kind is dict or kind is list:",
+        *body,
+        "        headers = [JSON, lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body)))]",
+        "        status = '200 OK'",
+    ]
 
 
 def after_lines(plan: Plan, scope: Scope) -> list[str]:
@@ -317,8 +334,9 @@ def end_lines(plan: Plan, scope: Scope) -> list[str]:
         "    end_request(context, token, error)",
         "else:",
         "    reset_bound(token)",
-        "    if context.made_request is not None:",
-        "        context.made_request.close()",
+        "    request = context.made_request",
+        "    if request is not None:",
+        f"        {'' if plan.eager_request else 'if request._has_files: '}request.close()",
         "        environ['werkzeug.request'] = None",
     ]
 

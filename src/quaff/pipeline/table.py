@@ -1,6 +1,6 @@
 """The compiled routes of an app at one revision.
 
-`Dispatch.wsgi_app` looks a static path up here itself and leaves everything else to `serve`. When the app's revision has
+`Dispatch.__call__` looks a static path up here itself and leaves everything else to `serve_dynamic`. When the app's revision has
 moved on, a new table is made; it takes the router along if the URL map did not change, so that a hook that is registered
 late costs the compilation of the routes that are used, and not the router of all of them.
 """
@@ -97,6 +97,8 @@ class CompiledTable:
         self._app = app
         self._made_at: deque[float] = deque(maxlen=_CHURN[0]) if previous is None else previous._made_at
         self._churning = self._is_churning()
+        self.is_wrapped: bool = app.overrides("wsgi_app")
+        """Whether middleware, or a subclass, stands in the place of `app.wsgi_app`."""
         self.compiled = bool(
             app.compiled
             and map_revision is not None
@@ -139,6 +141,8 @@ class CompiledTable:
 
     def is_host_fine(self, environ: WSGIEnvironment) -> bool:
         """Check the host, and what a proxy middleware wrote into the environ; remember good hosts."""
+        if environ.get("HTTP_HOST") in self.hosts and "werkzeug.proxy_fix.orig" not in environ:
+            return True
         if refuse_host(environ) is not None or not self._app.trusts_host(environ):
             return False
         if len(self.hosts) >= _KNOWN_HOSTS:
@@ -151,14 +155,21 @@ class CompiledTable:
         return reference.serve(self._app, environ, start_response)
 
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve a request in the pipeline of its route."""
+        handler = self.static.get(environ.get("PATH_INFO", ""), {}).get(environ["REQUEST_METHOD"])
+        if handler is not None:
+            return handler(environ, start_response, ())  # type: ignore[no-any-return]
+        return self.serve_dynamic(environ, start_response)
+
+    def serve_dynamic(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request whose path is not a static one that takes its method."""
         path: str = environ.get("PATH_INFO", "")
         # PERF: the usual path that some rule takes, with the steps of `Router.find` written out; `_serve_any` serves all.
-        if path[:1] == "/" and path.isascii() and "//" not in path and "\0" not in path:
-            segments = path[1:].split("/")
-            matcher = self._matchers.get(len(segments))
+        if path.isascii():
+            pieces = path.split("/")
+            matcher = self._matchers.get(len(pieces))
             if matcher is not None:
-                found = matcher(segments, environ["REQUEST_METHOD"])
+                found = matcher(pieces, environ["REQUEST_METHOD"])
                 if type(found) is tuple:
                     return found[0](environ, start_response, found[1])  # type: ignore[no-any-return]
         return self._serve_any(environ, start_response, path)

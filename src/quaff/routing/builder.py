@@ -21,6 +21,8 @@ from .map import Map
 _SAFE: Final = "!$&'()*+,/:;=@"
 """What Werkzeug leaves unquoted in a path."""
 
+_OPTIONS: Final = ("_anchor", "_method", "_scheme", "_external")
+
 _is_plain = re.compile(r"[A-Za-z0-9_.~!$&'()*+,/:;=@-]*").fullmatch
 
 Build = Callable[[dict[str, Any]], str | None]
@@ -69,14 +71,18 @@ def _compile(rule: Rule) -> Build:
         def build(values):
             if len(values) != 1:
                 return None
-            v0 = values.get("id")
-            if type(v0) is int:
-                t0 = str(v0)
-            elif v0 is None:
+            try:
+                v0 = values["id"]
+            except KeyError:
                 return None
-            else:
-                t0 = convert_0(v0)
-            return "/users/" + t0
+            if not (type(v0) is int):
+                if None in values.values():
+                    return None
+                try:
+                    v0 = convert_0(v0)
+                except ValidationError:
+                    return None
+            return f"/users/{v0}"
     """
     pieces = _pieces(rule)
     variables = [text for is_variable, text in pieces if is_variable]
@@ -94,29 +100,24 @@ def _compile(rule: Rule) -> Build:
         lines += ["    try:"]
         lines += [f"        v{index} = values[{name!r}]" for index, name in enumerate(variables)]
         lines += ["    except KeyError:", "        return None"]
-        # Werkzeug drops values that are None; then one is missing.
-        lines += [
-            f"    if {' or '.join(f'v{index} is None' for index in range(len(variables)))}:",
-            "        return None",
-        ]
     for index, name in enumerate(variables):
         usual, names[f"convert_{index}"] = _converter(rule, name)
-        value, depth = f"v{index}", "    "
+        depth = "    "
         if usual is not None:
-            lines += [f"    if {usual.format(value=value)}:", f"        t{index} = {value}", "    else:"]
+            lines.append(f"    if not ({usual.format(value=f'v{index}')}):")
             depth = "        "
         lines += [
             # Werkzeug drops values that are None, whichever it is; then one is missing.
             f"{depth}if None in values.values():",
             f"{depth}    return None",
             f"{depth}try:",
-            f"{depth}    t{index} = convert_{index}({value})",
+            f"{depth}    v{index} = convert_{index}(v{index})",
             f"{depth}except ValidationError:",
             f"{depth}    return None",
         ]
     counter = iter(range(len(variables)))
     # A literal part may hold braces or quotes: `repr` and a join of literals instead of one f-string.
-    parts = [f"f'{{t{next(counter)}}}'" if is_variable else repr(text) for is_variable, text in pieces]
+    parts = [f"f'{{v{next(counter)}}}'" if is_variable else repr(text) for is_variable, text in pieces]
     body = " ".join(part for part in parts if part != "''") or "''"
     # A value may begin with a slash itself, where Werkzeug leaves one.
     begins_with_value = bool(variables) and not pieces[0][1]
@@ -178,5 +179,8 @@ class UrlBuilder:
         # A rule may be of a subclass that builds in its own way.
         usual = type(rule).build is Rule.build and type(rule).suitable_for is Rule.suitable_for
         if not usual or rule.defaults or rule.subdomain or rule.host or rule.websocket:
+            return None
+        # A variable that has the name of an option of `url_for` never gets a value from there.
+        if not rule.arguments.isdisjoint(_OPTIONS):
             return None
         return _compile(rule)

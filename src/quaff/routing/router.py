@@ -80,7 +80,7 @@ class Router:
                     self.static[path.encode().decode("latin1")] = pattern.leaf.handlers
         self._factory = MatcherFactory(patterns or [])
         self.matchers = self._factory.made
-        """Number of segments -> matcher, for the lengths that were asked for."""
+        """Number of pieces of a path -> matcher, for those that were asked for; see `matcher.py`."""
 
     def _fill(self, leaf: Leaf) -> None:
         answered_by_map: set[str] = set()
@@ -126,7 +126,7 @@ class Router:
         """
         if not self.usable or path[:1] != "/" or "//" in path:
             return ASK_THE_MAP
-        segments = path[1:].split("/")
+        pieces = path.split("/")
         factory = self._factory
-        matcher = factory.made.get(len(segments)) or factory.matcher(len(segments))
-        return matcher(segments, method)
+        matcher = factory.made.get(len(pieces)) or factory.matcher(len(pieces))
+        return matcher(pieces, method)
