@@ -13,7 +13,7 @@ from tests.watchdog import TooMuchWorkError, limited_work
 
 def test_work_without_end_is_interrupted() -> None:
     """A loop in Python is ended inside the block."""
-    with pytest.raises(TooMuchWorkError, match="not done after 0.05 seconds"), limited_work(0.05):
+    with pytest.raises(TooMuchWorkError, match=r"not done after 0\.05 seconds"), limited_work(0.05):
         for _ in itertools.count():
             pass
 

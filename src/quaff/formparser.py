@@ -114,7 +114,7 @@ def _unquote(text: str) -> str:
 
 
 def _lists(text: str) -> dict[str, list[str]]:
-    """Return the values of each name in an urlencoded text, read as `urllib.parse.parse_qsl` does with Werkzeug's options."""
+    """Return the values of each name, read as `urllib.parse.parse_qsl` does with Werkzeug's options."""
     if "+" in text:
         text = text.replace("+", " ")
     escaped = "%" in text

@@ -19,12 +19,20 @@ from collections.abc import Iterator
 from contextvars import ContextVar, Token
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, cast
 
-from ._internal.imports import defer_package
+from ._internal.imports import defer_module
 from .errors import ContextError
 
-defer_package("werkzeug")
+# PERF: `werkzeug/__init__.py` imports the development server and the test client, and with them http.server, socketserver
+# and some forty more modules that a production worker never uses.
+defer_module("werkzeug")
 
-from werkzeug.local import LocalProxy  # noqa: E402 - only after the package was deferred
+# PERF: Werkzeug needs these to read and write dates, to guess at names and to convert one kind of value; they bring sockets,
+# calendars and locales: an eighth of the import.
+for _name in ("email.utils", "difflib", "uuid"):
+    defer_module(_name)
+del _name
+
+from werkzeug.local import LocalProxy  # noqa: E402 - only after these were deferred
 
 T = TypeVar("T")
 

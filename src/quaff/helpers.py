@@ -143,8 +143,8 @@ def make_response(*args: Any) -> Any:
 def _with_shortcut(careful: F) -> F:
     """Return `url_for` with a short way to what nearly every call asks for: the path of a rule on this site."""
 
-    # PERF: without the named options. For each keyword of a call CPython compares all parameter names, twice; an option is one
-    # value more than the rule has variables, and `build` then refuses.
+    # PERF: without the named options. For each keyword of a call CPython compares all parameter names, twice; an option is
+    # one value more than the rule has variables, and `build` then refuses.
     def url_for(endpoint: str, **values: Any) -> Any:
         bound = current_context.get()
         if type(bound) is RequestContext:

@@ -74,7 +74,7 @@ class Request(RequestBase):
 
     _args: ImmutableMultiDict[str, str] | None = None
     _body_is_read = False
-    _cached_data: bytes | None = None
+    _cached_data: bytes | None = None  # type: ignore[assignment]  # unset while nothing is cached
     _query_string: bytes | None = None
     _stream: IO[bytes] | None = None
 
@@ -136,7 +136,7 @@ class Request(RequestBase):
         return "/" + _decode_wsgi(self.environ.get("PATH_INFO") or "").lstrip("/")
 
     @property
-    def query_string(self) -> bytes:  # type: ignore[override]  # Werkzeug stores it in the instance
+    def query_string(self) -> bytes:  # Werkzeug stores it in the instance
         """What follows the `?`, as the client sent it."""
         made = self._query_string
         if made is None:
@@ -158,7 +158,7 @@ class Request(RequestBase):
         return self.environ.get("REMOTE_ADDR")
 
     @property
-    def args(self) -> ImmutableMultiDict[str, str]:  # type: ignore[override]  # Werkzeug stores it in the instance
+    def args(self) -> ImmutableMultiDict[str, str]:  # Werkzeug stores it in the instance
         """The parameters of the query string.
 
         :raises werkzeug.exceptions.BadRequest: when the query holds raw bytes that are not UTF-8.
@@ -176,7 +176,7 @@ class Request(RequestBase):
         self._args = value
 
     @property
-    def stream(self) -> IO[bytes]:  # type: ignore[override]  # Werkzeug stores it in the instance
+    def stream(self) -> IO[bytes]:  # Werkzeug stores it in the instance
         """The body as a stream that ends where the body ends.
 
         Reading raises `RequestEntityTooLarge` (413) past `max_content_length` and `ClientDisconnected` (400) when the

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from quaff._internal.imports import defer_package, need
+from quaff._internal.imports import defer_module, need
 
 MADE_HERE = {"broken_one", "deferred_one", "plain_module"}
 """Modules that these tests write."""
@@ -73,7 +73,7 @@ def deferred(packages: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
     monkeypatch.setattr(builtins, "deferred_loads", 0, raising=False)
     _write_package(packages)
-    defer_package("deferred_one")
+    defer_module("deferred_one")
     return sys.modules["deferred_one"]
 
 
@@ -135,14 +135,36 @@ def test_threads_load_once(deferred: ModuleType) -> None:
 
 
 def test_what_is_imported_already_is_left_alone(packages: Path) -> None:
-    """Deferring a package that runs already, or that does not exist, or a plain module, does nothing."""
-    (packages / "plain_module.py").write_text("value = 1\n")
+    """Deferring a module that runs already, or that does not exist, does nothing."""
     json = sys.modules["json"]
-    for name in ("json", "no_such_package", "plain_module"):
-        defer_package(name)
+    for name in ("json", "no_such_package"):
+        defer_module(name)
     assert sys.modules["json"] is json
     assert "no_such_package" not in sys.modules
-    assert "plain_module" not in sys.modules
+
+
+@pytest.mark.parametrize("all_names", ["", "__all__ = ['value', '_private']\n"], ids=["public names", "__all__"])
+def test_a_plain_module_and_its_star(packages: Path, all_names: str) -> None:
+    """A module without parts is deferred too; `import *` gives what it would give, not nothing."""
+    name = f"plain_{'all' if all_names else 'public'}"
+    (packages / f"{name}.py").write_text(f"value = 1\n_private = 2\n{all_names}")
+    defer_module(name)
+    assert "value" not in vars(sys.modules[name])
+    found: dict[str, object] = {}
+    exec(f"from {name} import *", found)
+    assert found["value"] == 1
+    assert ("_private" in found) is bool(all_names)
+
+
+def test_a_module_in_a_package_is_its_attribute(packages: Path) -> None:
+    """`import package.part` finds what was deferred through the package."""
+    _write_package(packages)
+    defer_module("deferred_one.part")
+    import deferred_one.part  # type: ignore[import-not-found]
+
+    assert deferred_one.part is sys.modules["deferred_one.part"]
+    assert "value" not in vars(deferred_one.part)
+    assert deferred_one.part.value == 1
 
 
 def test_werkzeug_stays_usable() -> None:
@@ -150,6 +172,9 @@ def test_werkzeug_stays_usable() -> None:
     code = (
         "import sys, quaff\n"
         "if 'werkzeug.serving' in sys.modules: sys.exit('the development server was loaded')\n"
+        "if 'calendar' in sys.modules: sys.exit('the library for dates in mails was loaded')\n"
+        "from werkzeug.http import http_date\n"
+        "if http_date(0) != 'Thu, 01 Jan 1970 00:00:00 GMT': sys.exit(http_date(0))\n"
         "import werkzeug\n"
         "from werkzeug import Request, Response, run_simple\n"
         "import werkzeug.serving\n"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from quaff._internal.imports import defer_package
+from quaff._internal.imports import defer_module
 from quaff.compat.patching import GivenBack, Removed, RemovedModule, RemovedName, finder_of, warn_user
 
 ROWS = {
@@ -88,7 +88,7 @@ def test_undo_without_a_getattr_before() -> None:
 def deferred(module_file: Callable[[str, str], None]) -> ModuleType:
     """Give a package that is in `sys.modules` but has not run, as Quaff does with Werkzeug."""
     module_file("late_package/__init__.py", "LOADED = True\n")
-    defer_package("late_package")
+    defer_module("late_package")
     return sys.modules["late_package"]
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-MODULES = 195 if sys.version_info >= (3, 12) else 205
+MODULES = 187
 """Werkzeug's wrappers and routing, blinker and the json module alone are 145 of these; `import flask` loads 260."""
 
 GUESTS = (

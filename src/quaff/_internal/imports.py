@@ -29,41 +29,45 @@ def need(module: str, extra: str, purpose: str) -> ModuleType:
         ) from None
 
 
-def defer_package(name: str) -> None:
-    """Put package *name* into `sys.modules` without running its `__init__`; that runs when a name of it is asked for.
+def defer_module(name: str) -> None:
+    """Put module *name* into `sys.modules` without running it; it runs when a name of it is asked for.
 
-    Submodules import as usual meanwhile. Does nothing when the package is imported already or cannot be found.
+    Of a package, the submodules import as usual meanwhile. Does nothing when the module is imported already or cannot be
+    found.
     """
-    # PERF: `werkzeug/__init__.py` imports the development server and the test client, and with them http.server,
-    # socketserver and some forty more modules that a production worker never uses.
     if name in sys.modules:
         return
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None or spec.submodule_search_locations is None:
+    if spec is None or spec.loader is None:
         return
-    package = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)
     loader = spec.loader
+    is_package = spec.submodule_search_locations is not None
 
     lock = threading.RLock()
     loading = False
 
-    def load_and_get(attribute: str) -> Any:  # Any: whatever the package holds under that name
+    def load_and_get(attribute: str) -> Any:  # Any: whatever the module holds under that name
         nonlocal loading
-        if attribute.startswith("__"):
+        # `from module import *` asks for `__all__`; what else probes modules shall not set it off.
+        if attribute.startswith("__") and attribute != "__all__":
             raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
-        # `from . import part` inside the package asks here before it imports the part.
-        if importlib.util.find_spec(f"{name}.{attribute}") is not None:
+        # `from . import part` inside a package asks here before it imports the part.
+        if is_package and importlib.util.find_spec(f"{name}.{attribute}") is not None:
             return importlib.import_module(f"{name}.{attribute}")
         with lock:
-            # Another thread may have loaded it meanwhile; and while this one does, the package asks for its own names.
+            # Another thread may have loaded it meanwhile; and while this one does, the module asks for its own names.
             if not loading:
                 loading = True
-                loader.exec_module(package)
-                package.__dict__.pop("__getattr__", None)
+                loader.exec_module(module)
+                module.__dict__.pop("__getattr__", None)
         try:
-            return package.__dict__[attribute]
+            return module.__dict__[attribute]
         except KeyError:
             raise AttributeError(f"module {name!r} has no attribute {attribute!r}") from None
 
-    package.__dict__["__getattr__"] = load_and_get
-    sys.modules[name] = package
+    module.__dict__["__getattr__"] = load_and_get
+    sys.modules[name] = module
+    parent, _, child = name.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], child, module)

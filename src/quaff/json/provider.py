@@ -8,10 +8,10 @@ settings, and every short cut here looks first whether that happened.
 from __future__ import annotations
 
 import dataclasses
-import decimal
 import json
 import json.encoder
 import json.scanner
+import sys
 import uuid
 import weakref
 from collections.abc import Callable
@@ -99,7 +99,9 @@ def _default(o: Any) -> Any:
     """Return a JSON type for *o*, for what `json.dumps` does not know itself."""
     if isinstance(o, date):
         return http_date(o)
-    if isinstance(o, (decimal.Decimal, uuid.UUID)):
+    # PERF: where nobody imported `decimal`, nothing is a decimal number.
+    decimal: Any = sys.modules.get("decimal")
+    if isinstance(o, uuid.UUID) or (decimal is not None and isinstance(o, decimal.Decimal)):
         return str(o)
     if dataclasses.is_dataclass(o):
         return dataclasses.asdict(o)  # type: ignore[arg-type]  # for a class itself, asdict raises the right TypeError
@@ -279,7 +281,7 @@ class DefaultJSONProvider(JSONProvider):
         cls._own_dumps = cls.dumps is DefaultJSONProvider.dumps
 
     def body_encoder(self) -> Encode | None:
-        """Return the encoder whose pieces, joined and with a line end, are what `response_body` returns; None if it has more to do.
+        """Return the encoder whose joined pieces, with a line end, are the `response_body`; None if that takes more.
 
         It is good until an attribute of the provider is set, which makes a new revision of the app. Quaff 0.1.
         """

@@ -24,10 +24,10 @@ To add a type, subclass `JSONTag` and register it; in front of a tag that would 
 
 from __future__ import annotations
 
+import uuid
 from base64 import b64decode, b64encode
 from datetime import datetime
 from typing import Any, ClassVar
-from uuid import UUID
 
 from markupsafe import Markup
 from werkzeug.http import http_date, parse_date
@@ -186,7 +186,7 @@ class TagUUID(JSONTag):
 
     def check(self, value: Any) -> bool:
         """Tell whether *value* is a UUID."""
-        return isinstance(value, UUID)
+        return isinstance(value, uuid.UUID)
 
     def to_json(self, value: Any) -> Any:
         """Return the digits."""
@@ -194,7 +194,7 @@ class TagUUID(JSONTag):
 
     def to_python(self, value: Any) -> Any:
         """Return the UUID."""
-        return UUID(value)
+        return uuid.UUID(value)
 
 
 class TagDateTime(JSONTag):

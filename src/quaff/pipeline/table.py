@@ -1,8 +1,8 @@
 """The compiled routes of an app at one revision.
 
-`Dispatch.__call__` looks a static path up here itself and leaves everything else to `serve_dynamic`. When the app's revision has
-moved on, a new table is made; it takes the router along if the URL map did not change, so that a hook that is registered
-late costs the compilation of the routes that are used, and not the router of all of them.
+`Dispatch.__call__` looks a static path up here itself and leaves everything else to `serve_dynamic`. When the app's
+revision has moved on, a new table is made; it takes the router along if the URL map did not change, so that a hook that is
+registered late costs the compilation of the routes that are used, and not the router of all of them.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ Match = tuple[Any, tuple[str, ...]]
 """A handler and the captured values."""
 
 Matcher = Callable[[list[str], str], Any]
-"""Takes the path split at its slashes, and the method. Returns a `Match`; a list of leaves where only the method did not fit; an empty list
-when nothing fits; or `ASK_THE_MAP`."""
+"""Takes the path split at its slashes, and the method. Returns a `Match`; a list of leaves where only the method did not
+fit; an empty list when nothing fits; or `ASK_THE_MAP`."""
 
 _STRING = r"(?P<__werkzeug_0>[^/]{1,})\Z"
 _INTEGER = r"(?P<__werkzeug_0>\d+)\Z"
