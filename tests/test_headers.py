@@ -208,6 +208,15 @@ def test_tab_and_latin1_are_accepted() -> None:
     assert Headers({"X-All": everything})["x-all"] == everything
 
 
+@pytest.mark.parametrize("key", ["X-Number", "x-number", "X-Text", "X-Missing"])
+@pytest.mark.parametrize("type", [None, int])
+def test_get_is_werkzeugs(key: str, type: Any) -> None:
+    """The first of a name in any case; the default where there is none, and where *type* refuses the value."""
+    pairs = [("X-Number", "1"), ("x-number", "2"), ("X-Text", "a")]
+    for default in (None, "d"):
+        assert Headers(pairs).get(key, default, type) == WerkzeugHeaders(pairs).get(key, default, type)
+
+
 def test_setlist_of_nothing_removes(headers: Headers) -> None:
     """As in Werkzeug."""
     headers.setlist("Vary", [])

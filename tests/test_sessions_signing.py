@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
 from markupsafe import Markup
 
 from quaff import Quaff
-from quaff.sessions import BadCookie, CookieSigner, SecureCookieSessionInterface, session_json_serializer
+from quaff.sessions import (
+    BadCookie,
+    CookieSigner,
+    SecureCookieSessionInterface,
+    _Mac,
+    session_json_serializer,
+)
 
 NOW = 1_700_000_000
 KEY = "key"
@@ -54,6 +61,16 @@ def itsdangerous_for(keys: Any = KEY) -> URLSafeTimedSerializer:
 
 
 # The signer ------------------------------------------------------------------------------------------------------------
+
+
+@given(key=st.binary(max_size=130), message=st.binary(max_size=200))
+@example(key=b"k" * 64, message=b"")
+@example(key=b"k" * 65, message=b"m")
+def test_the_code_is_the_standard_librarys(key: bytes, message: bytes) -> None:
+    """For keys below, at and above the block size, however often it is asked."""
+    mac = _Mac(key)
+    for _ in range(2):
+        assert mac.digest(message) == hmac.digest(key, message, "sha1")
 
 
 @given(data=st.binary(max_size=600) | st.text(alphabet="ab", min_size=200, max_size=900).map(str.encode))

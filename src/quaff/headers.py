@@ -141,6 +141,20 @@ class Headers(_HeadersBase):
 
     __hash__ = None
 
+    def get(self, key: str, default: Any = None, type: Any = None) -> Any:  # type: ignore[override]  # overloads
+        """Return the value of a header, passed through *type* if given; *default* if there is none or it does not fit."""
+        # PERF: Werkzeug raises and catches an exception where there is none, which is what most callers find.
+        lowered = key.lower()
+        for name, value in self._list:
+            if name.lower() == lowered:
+                if type is None:
+                    return value
+                try:
+                    return type(value)
+                except ValueError:
+                    return default
+        return default
+
     def __setitem__(self, key: Any, value: Any) -> None:
         """Set a header by name, replacing all of that name, or pairs by index or slice.
 
