@@ -20,7 +20,10 @@ REQUIREMENTS = ROOT / "benchmarks" / "requirements.txt"
 VERSIONS = ("3.13", "3.11")
 """The versions of CPython that the bars are stated for."""
 
-PACKAGES = ("quaff", "flask", "werkzeug", "jinja2", "falcon", "granian")
+PEERS = ("emmett55", "blacksheep", "litestar", "fastapi", "starlette", "sanic", "robyn", "uvicorn", "uvloop")
+"""Who takes part in the protocol measurements, and what serves them besides Granian."""
+
+PACKAGES = ("quaff", "flask", "werkzeug", "jinja2", "falcon", "granian", *PEERS)
 
 ASK = (
     "import json, platform, importlib.metadata as m\n"

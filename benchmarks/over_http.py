@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -95,13 +95,25 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """A running `benchmarks.serve` on its core. Stops, with its worker, at the end of the `with` block."""
+    """A running server on its core. Stops, with its worker, at the end of the `with` block.
 
-    def __init__(self, python: str, contestant: Contestant, threads: str = "") -> None:
-        self.name, self.port = contestant.name, free_port()
+    *program* is the module that starts it; it gets the contestant's module, the port and *option*. The server is up when
+    all *pages* have been answered rightly.
+    """
+
+    def __init__(
+        self,
+        python: str,
+        contestant: Contestant,
+        option: str = "",
+        *,
+        program: str = "benchmarks.serve",
+        pages: Mapping[str, tuple[str, bytes]] = PAGES,
+    ) -> None:
+        self.name, self.port, self._pages = contestant.name, free_port(), pages
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._process = subprocess.Popen(
-            [python, "-m", "benchmarks.serve", contestant.module, str(self.port), threads],
+            [python, "-m", program, contestant.module, str(self.port), option],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._said,
@@ -118,8 +130,13 @@ class ServerProcess:
             raise
 
     def url(self, page: str) -> str:
-        """Return the address of one of `PAGES`."""
-        return f"http://127.0.0.1:{self.port}{PAGES[page][0]}"
+        """Return the address of one of its pages."""
+        return f"http://127.0.0.1:{self.port}{self._pages[page][0]}"
+
+    @property
+    def group(self) -> int:
+        """The number of the process group that holds the server and its workers, and nobody else."""
+        return self._process.pid
 
     def _wait_until_up(self, patience: float = 20) -> None:
         deadline = time.monotonic() + patience
@@ -135,7 +152,7 @@ class ServerProcess:
         raise ServerFailedError(f"the server of {self.name!r} did not come up; it said:\n{said}")
 
     def _check_pages(self) -> None:
-        for path, expected in PAGES.values():
+        for path, expected in self._pages.values():
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
             connection.request("GET", path)
             answer = connection.getresponse()

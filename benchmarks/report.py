@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 Results = dict[str, Any]
-"""One results file: facts of the run, and per section ("in_process", "http", "import", "scaling") its figures."""
+"""One results file: facts of the run, and per section (`SECTIONS`) its figures."""
 
-SECTIONS = ("in_process", "http", "import", "scaling")
+SECTIONS = ("in_process", "http", "import", "scaling", "protocols")
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 
 
@@ -53,6 +53,11 @@ def figure(value: float | None, pattern: str = "{:,.2f}") -> str:
     return "" if value is None else pattern.format(value)
 
 
+def opening(text: str) -> str:
+    """Return *text* as it opens a line: `str.capitalize` would make a Websocket of a WebSocket."""
+    return text[:1].upper() + text[1:]
+
+
 def as_markdown(results: Results) -> str:
     """Return the whole report of one interpreter."""
     packages = ", ".join(f"{name} {version}" for name, version in results["packages"].items() if version)
@@ -60,7 +65,13 @@ def as_markdown(results: Results) -> str:
         f"# {results['implementation']} {results['python']}\n",
         f"{results['machine']}. {packages}.\n",
     ]
-    writers = {"in_process": in_process_part, "http": http_part, "import": import_part, "scaling": scaling_part}
+    writers = {
+        "in_process": in_process_part,
+        "http": http_part,
+        "import": import_part,
+        "scaling": scaling_part,
+        "protocols": protocols_part,
+    }
     for name, write in writers.items():
         if name in results:
             when = results[name]["measured"] + (" (a quick look, not a result)" if results[name]["quick"] else "")
@@ -147,6 +158,44 @@ def scaling_part(section: Results) -> str:
     return f"## More rules\n\n{table(head, rows)}{failures(section)}"
 
 
+def protocols_part(section: Results) -> str:
+    """Return the tables of what is measured on an event loop: a table per rate, and one of memory."""
+    where = "one core for the server, another for the load" if section["pinned"] else "server and load share the cores"
+    text = f"## On an event loop\n\nOne worker, {section['loop']}; {where}.\n"
+    for part in section["rows"]:
+        text += f"\n### {opening(part['title'])}\n\nLoad: {part['load']}.\n\n{rates_table(part)}"
+    if section["memory"]:
+        rows = [
+            [
+                opening(row["title"]),
+                f"{row['connections']:,}",
+                figure(row["kilobytes"], "{:.1f}"),
+                figure(row["bar"], "{:g}"),
+                verdict(row["passed"]),
+            ]
+            for row in section["memory"]
+        ]
+        head = ["resident memory of the server", "connections", "KB each", "bar", "reached"]
+        text += f"\n### Idle connections\n\n{table(head, rows)}"
+    return text + failures(section)
+
+
+def rates_table(part: Results) -> str:
+    """Return the table of one rate, with a row for each contestant."""
+    rows = [
+        [
+            line["name"],
+            line["server"],
+            figure(line["rate"], "{:,.0f}"),
+            figure(line["ratio"] and line["ratio"]["median"]),
+            figure(line["bar"], "{:g}"),
+            verdict(line["passed"]),
+        ]
+        for line in part["lines"]
+    ]
+    return table(["", "server", f"{part['unit']} a second", "Quaff, times as fast", "bar", "reached"], rows)
+
+
 def failures(section: Results) -> str:
     """Return the list of what could not be measured, if there is any."""
     lines = [f"- not measured: {failure.splitlines()[0]}\n" for failure in section.get("failures", [])]
@@ -172,7 +221,7 @@ def summary(everything: Sequence[Results]) -> str:
         for row in newest["in_process"]["rows"]
         if row["bar"] is not None
     ]
-    return f"{table(head, rows)}{http_line(newest)}\n{newest['machine']}.\n"
+    return f"{table(head, rows)}{http_line(newest)}{protocols_line(newest)}\n{newest['machine']}.\n"
 
 
 def http_line(results: Results) -> str:
@@ -182,6 +231,15 @@ def http_line(results: Results) -> str:
     page = results["http"]["pages"][0]
     rates = ", ".join(f"{name.capitalize()} {rate:,.0f}" for name, rate in page["rates"].items())
     return f"\nHello over HTTP on one core, requests a second: {rates}.\n"
+
+
+def protocols_line(results: Results) -> str:
+    """Return the rates of the async page as one sentence, nothing when they were not measured."""
+    parts = [part for part in results.get("protocols", {}).get("rows", []) if part["name"] == "hello"]
+    if not parts:
+        return ""
+    rates = ", ".join(f"{line['name']} {line['rate']:,.0f}" for line in parts[0]["lines"])
+    return f"\nThe same from an `async def`, each on its usual server: {rates}.\n"
 
 
 def fill_readme(path: Path, everything: Sequence[Results]) -> bool:

@@ -1,4 +1,4 @@
-"""Measures Quaff against the real Flask and Falcon: `make bench`, or `python benchmarks/run.py --help`.
+"""Measures Quaff against the real Flask, Falcon and async frameworks: `make bench`, or `benchmarks/run.py --help`.
 
 Makes an environment per Python (3.13 and 3.11 where the machine has them, otherwise the running one), measures in them
 what is asked for, prints the figures as they come and keeps them in `benchmarks/results`. Standard library only.
@@ -16,11 +16,11 @@ from typing import Any
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import environment, inprocess, over_http, report, scaling, startup
+from benchmarks import environment, inprocess, over_http, protocols, report, scaling, startup
 from benchmarks.contestants import FALCON, FLASK, QUAFF, REFERENCE, ROOT, Contestant
 from benchmarks.rounds import Plan
 
-SECTIONS = ("in_process", "http", "imports", "scaling")
+SECTIONS = ("in_process", "http", "imports", "scaling", "protocols")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -33,8 +33,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--http", action="store_true", help="requests a second on Granian, one core")
     add("--import", action="store_true", dest="imports", help="the time of `import quaff`")
     add("--scaling", action="store_true", help="the cost of a request with 10, 100 and 1000 rules")
+    add("--protocols", action="store_true", help="async and sync views, WebSockets and idle connections on a loop")
     add("--quick", action="store_true", help="a first look: short rounds; kept apart from the results")
     add("--only", metavar="NAME,...", default="", help="with --in-process: these scenarios alone, nothing is kept")
+    add(
+        "--parts",
+        metavar="NAME,...",
+        default="",
+        help=f"with --protocols: {', '.join(protocols.NAMES)}; nothing is kept",
+    )
     add("--python", metavar="PATH,...", default="", help="interpreters to measure; default: 3.13 and 3.11 when found")
     add("--as-is", action="store_true", help="use the interpreters with what is installed in them, make nothing")
     add("--reference", action="store_true", help="also measure Quaff's reference pipeline")
@@ -42,6 +49,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--readme", metavar="FILE", type=Path, help="fill the table between the bench markers of this file")
     add("--check", action="store_true", help="fail when a bar is missed")
     return parser
+
+
+def split(names: str) -> list[str]:
+    """Return the names of a list with commas."""
+    return [name for name in names.split(",") if name]
 
 
 def stamped(figures: dict[str, Any], quick: bool) -> dict[str, Any]:
@@ -55,8 +67,7 @@ def measure(python: str, options: argparse.Namespace, contestants: list[Contesta
     measured: dict[str, Any] = {}
     if options.in_process:
         print("one call of the WSGI callable", flush=True)
-        only = [name for name in options.only.split(",") if name]
-        rows, failed = inprocess.measure(python, contestants, plan, only)
+        rows, failed = inprocess.measure(python, contestants, plan, split(options.only))
         figures = {"method": inprocess.METHOD, "rows": [row.as_json() for row in rows], "failures": failed}
         measured["in_process"] = stamped(figures, options.quick)
     if options.scaling:
@@ -74,6 +85,11 @@ def measure(python: str, options: argparse.Namespace, contestants: list[Contesta
         # The order of the report: ours beside the raw function, then the others.
         everyone = sorted(contestants, key=[QUAFF, FALCON, FLASK, REFERENCE].index)
         measured["http"] = stamped(over_http.measure(python, everyone, http_plan).as_json(), options.quick)
+    if options.protocols:
+        print("protocols", flush=True)
+        plan_ = protocols.ProtocolPlan.quick() if options.quick else protocols.ProtocolPlan()
+        parts = split(options.parts)
+        measured["protocols"] = stamped(protocols.measure(python, plan_, parts).as_json(), options.quick)
     return measured
 
 
@@ -81,7 +97,7 @@ def missed_bars(measured: dict[str, Any]) -> list[str]:
     """Return what was missed or could not be measured, one line each."""
     missed = []
     for name, section in measured.items():
-        for line in section.get("rows", section.get("pages", [section])):
+        for line in section.get("rows", section.get("pages", [section])) + section.get("memory", []):
             if line["passed"] is False:
                 label = line.get("title") or line.get("page") or f"{line.get('kind', '')} {line.get('contestant', '')}"
                 missed.append(f"{name}: {label.strip()}".rstrip(": "))
@@ -98,7 +114,7 @@ def run_python(python: str, options: argparse.Namespace, folder: Path) -> list[s
     falcon = [FALCON] if facts["packages"]["falcon"] else []
     contestants = [FLASK, QUAFF, *falcon, *([REFERENCE] if options.reference else [])]
     measured = measure(inside, options, contestants)
-    if not options.only:
+    if not (options.only or options.parts):
         kept = report.save(folder, facts, measured)
         print(f"kept in {kept.relative_to(ROOT) if kept.is_relative_to(ROOT) else kept}", flush=True)
     return [f"{facts['python']}: {line}" for line in missed_bars(measured)]
@@ -106,16 +122,20 @@ def run_python(python: str, options: argparse.Namespace, folder: Path) -> list[s
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return 0, or 1 when a measurement failed (with --check: when a bar was missed)."""
-    options = build_parser().parse_args(arguments)
-    if options.only:
-        options.in_process = True
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if unknown := set(split(options.parts)) - set(protocols.NAMES):
+        parser.error(f"--parts: no {', '.join(sorted(unknown))}; there are {', '.join(protocols.NAMES)}")
+    if options.only or options.parts:
+        options.in_process |= bool(options.only)
+        options.protocols |= bool(options.parts)
     elif not any(getattr(options, name) for name in SECTIONS):
         for name in SECTIONS:
             setattr(options, name, True)
     default = environment.CACHE / "quick" if options.quick else ROOT / "benchmarks" / "results"
     folder = options.output or default
     missed = []
-    for python in [path for path in options.python.split(",") if path] or environment.find_pythons():
+    for python in split(options.python) or environment.find_pythons():
         try:
             missed += run_python(python, options, folder)
         except RuntimeError as error:

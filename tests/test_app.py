@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quaff import Flask, Quaff, g, render_template_string, request, session, url_for
+from quaff import Flask, Quaff, current_app, g, has_request_context, render_template_string, request, session, url_for
 from quaff._internal import lazy
 from quaff.cli import AppGroup
+from quaff.lifespan import Lifespan
 from quaff.testing import FlaskClient, FlaskCliRunner
 
 
@@ -252,6 +258,85 @@ def test_commands(app: Quaff) -> None:
         print("hello from the app")
 
     assert "hello from the app" in app.test_cli_runner().invoke(args=["hello"]).output
+
+
+# Around serving and after a response -----------------------------------------------------------------------------------
+
+
+def test_an_app_has_one_lifespan(app: Quaff) -> None:
+    """It is made when it is first asked for, once, also when threads ask at the same time."""
+    barrier = threading.Barrier(8)
+
+    def ask(_: int) -> Lifespan:
+        barrier.wait(30)
+        return app.lifespan
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(ask, range(8))) == {app.lifespan}
+    assert Quaff("other").lifespan is not app.lifespan
+
+
+def test_the_lifespan_does_not_concern_the_routes(app: Quaff) -> None:
+    """Asking for it leaves the compiled routes as they are, and an app that does not ask imports nothing for it."""
+    before = app._revision.value
+    assert app.lifespan.empty
+    assert app._revision.value == before
+    code = "import sys, quaff; app = quaff.Quaff('app'); app.test_client; sys.exit('quaff.lifespan' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_functions_around_serving(app: Quaff) -> None:
+    """The three decorators return the function, and hand it to the app's lifespan."""
+
+    def around() -> Iterator[None]:
+        yield
+
+    def before() -> None:
+        pass
+
+    async def after() -> None:
+        pass
+
+    assert app.before_serving(before) is before
+    assert app.while_serving(around) is around
+    assert app.after_serving(after) is after
+    lifespan = app.lifespan
+    assert lifespan.before_serving_funcs == [before]
+    assert lifespan.while_serving_gens == [around]
+    assert lifespan.after_serving_funcs == [after]
+
+
+def test_calls_after_the_response_are_noted(app: Quaff) -> None:
+    """They stand on the context of the request, in their order, for the server; each is made when that calls it."""
+    seen: list[Any] = []
+
+    def call(*args: Any, **kwargs: Any) -> None:
+        seen.append((current_app == app, has_request_context(), args, kwargs))
+
+    with app.test_request_context() as context:
+        assert context.after_response_calls is None
+        app.after_response(call, 1, function=2)
+        app.after_response(call)
+    assert seen == []
+    for noted in context.after_response_calls or []:
+        noted()
+    assert seen == [(True, False, (1,), {"function": 2}), (True, False, (), {})]
+
+
+def test_calls_after_the_response_need_a_request(app: Quaff) -> None:
+    """Outside of a request there is no response to come after; an app context is not enough."""
+    with pytest.raises(RuntimeError, match="Working outside of request context"):
+        app.after_response(print)
+    with app.app_context(), pytest.raises(RuntimeError, match="Working outside of request context"):
+        app.after_response(print)
+
+
+def test_calls_after_the_response_are_functions(app: Quaff) -> None:
+    """The result of a call in place of the function is noticed where it is written."""
+    with app.test_request_context() as context:
+        with pytest.raises(TypeError, match=r"not None. Write app.after_response\(function, argument\)"):
+            app.after_response(print())  # type: ignore[arg-type,func-returns-value]
+        assert not context.after_response_calls
 
 
 # Running ---------------------------------------------------------------------------------------------------------------

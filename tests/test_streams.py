@@ -190,10 +190,12 @@ def test_a_chunked_body_whose_connection_is_lost_is_a_400(read: Any) -> None:
         read(environ_of(Broken(), **{"wsgi.input_terminated": True}), 10)
 
 
-def test_without_a_limit_the_servers_own_stream_is_given() -> None:
-    """There is nothing to guard: the server ends it and the app accepts any size."""
-    environ = environ_of(b"x", **{"wsgi.input_terminated": True})
-    assert body_stream(environ, None) is environ["wsgi.input"]
+def test_without_a_limit_a_chunked_body_is_read_to_its_end() -> None:
+    """The server ends it and the app accepts any size; a lost connection is a 400 there too."""
+    ends_itself = {"wsgi.input_terminated": True}
+    assert body_stream(environ_of(b"x" * 3_000_000, **ends_itself), None).read() == b"x" * 3_000_000
+    with pytest.raises(ClientDisconnected):
+        body_stream(environ_of(Broken(), **ends_itself), None).read()
 
 
 @given(

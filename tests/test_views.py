@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ClassVar
@@ -10,7 +12,7 @@ import pytest
 
 from quaff import Blueprint, Quaff, request
 from quaff.testing import FlaskClient
-from quaff.views import MethodView, View, http_method_funcs
+from quaff.views import MethodView, View, async_view, http_method_funcs
 
 
 def _add(app: Quaff, view: type[View], rule: str = "/", **options: Any) -> None:
@@ -249,3 +251,61 @@ def test_a_view_needs_an_app() -> None:
     """Called outside of a request, the function says what is missing."""
     with pytest.raises(RuntimeError, match=r"Working outside of application context\."):
         Verbs.as_view("verbs")()
+
+
+# On an event loop -------------------------------------------------------------------------------------------------------
+
+
+class Answers(MethodView):
+    """One method of each kind."""
+
+    async def get(self) -> str:
+        return "async"
+
+    def post(self) -> str:
+        return "sync"
+
+
+class AsyncDispatch(View):
+    """A single async answer."""
+
+    async def dispatch_request(self) -> str:  # type: ignore[override]  # a coroutine function is fine
+        return "async"
+
+
+@pytest.mark.parametrize(
+    "cls, method, expected",
+    [
+        (Answers, "GET", True),
+        (Answers, "HEAD", True),
+        (Answers, "POST", False),
+        (Answers, "PUT", False),
+        (AsyncDispatch, "GET", True),
+        (AsyncDispatch, "POST", True),
+    ],
+)
+def test_the_coroutine_behind_a_class(cls: type[View], method: str, expected: bool) -> None:
+    """A method that is async is found by the HTTP method; the others stay behind the synchronous function."""
+    view = cls.as_view("view")
+    found = async_view(view, method)
+    assert inspect.iscoroutinefunction(found) is expected
+    assert (found is view) is not expected
+
+
+def test_decorators_are_not_gone_around() -> None:
+    """What wraps the view, inside the class or outside of it, is called; so the view stays a synchronous function."""
+
+    def decorate(view: Any) -> Any:
+        return functools.wraps(view)(lambda **values: view(**values) + "!")
+
+    class Decorated(AsyncDispatch):
+        decorators = (decorate,)
+
+    inside, outside = Decorated.as_view("view"), decorate(AsyncDispatch.as_view("view"))
+    assert async_view(inside, "GET") is inside
+    assert async_view(outside, "GET") is outside
+
+
+def test_functions_are_left_alone() -> None:
+    """A view that is no class's is returned as it is."""
+    assert async_view(len, "GET") is len

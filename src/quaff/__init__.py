@@ -55,14 +55,17 @@ if TYPE_CHECKING:
     from .compat import install_as_flask as install_as_flask
     from .ctx import _AppCtxGlobals
     from .sessions import SessionMixin
+    from .sse import EventStream as EventStream
     from .templating import render_template as render_template
     from .templating import render_template_string as render_template_string
     from .templating import stream_template as stream_template
     from .templating import stream_template_string as stream_template_string
+    from .websockets import WebSocket
 
 __all__ = [
     "Blueprint",
     "Config",
+    "EventStream",
     "Flask",
     "Quaff",
     "Request",
@@ -102,6 +105,7 @@ __all__ = [
     "stream_with_context",
     "template_rendered",
     "url_for",
+    "websocket",
 ]
 
 # The proxies are made below the layers that define these types; here they get them.
@@ -109,8 +113,10 @@ current_app = cast("Quaff", _globals.current_app)
 g = cast("_AppCtxGlobals", _globals.g)
 request = cast("Request", _globals.request)
 session = cast("SessionMixin", _globals.session)
+websocket = cast("WebSocket", _globals.websocket)
 
 _LATER = {
+    "EventStream": "sse",
     "install_as_flask": "compat",
     "render_template": "templating",
     "render_template_string": "templating",

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import sys
 import weakref
+from collections.abc import Callable
 from datetime import timedelta
 from types import FunctionType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from werkzeug.routing import Rule as Rule  # noqa: PLC0414 - COMPAT: extensions import it from here
 
 from ._internal.lazy import resolve
 from .dispatch import Dispatch
-from .globals import current_context, g, request, session
+from .globals import current_context, g, raise_no_request, request, session
 from .helpers import get_debug_flag, get_flashed_messages, get_load_dotenv, send_from_directory
+from .hooks import F, setupmethod
 from .wrappers import Response
 
 if TYPE_CHECKING:
     from jinja2 import Environment as JinjaEnvironment
+
+    from .lifespan import Lifespan
 
 
 def _is_compiled(argument: bool | None) -> bool:
@@ -155,6 +159,110 @@ class Quaff(Dispatch):
             names.update(processor())
         return names
 
+    # Around serving --------------------------------------------------------------------------------------------------
+
+    @property
+    def lifespan(self) -> Lifespan:
+        """What is to be done once per process around serving; servers start and stop it. Quaff 0.1."""
+        made: Lifespan | None = self.__dict__.get("_lifespan")
+        if made is not None:
+            return made
+        # PERF: imported by apps that use it and by servers with an event loop, not by `import quaff`.
+        from .lifespan import Lifespan
+
+        # Of two threads that ask at once, both get the first one's.
+        kept: Lifespan = self.__dict__.setdefault("_lifespan", Lifespan(self))
+        return kept
+
+    def before_serving(self, f: F) -> F:
+        """Call *f*, sync or async, once in each process, before the first request. Quaff 0.1, as in Quart.
+
+        It is called without arguments, inside an app context. When it raises, the process does not serve.
+        """
+        return self.lifespan.before_serving(f)
+
+    def while_serving(self, f: F) -> F:
+        """Run the generator function *f*, sync or async, around serving. Quaff 0.1, as in Quart.
+
+        It has one `yield`. What stands before it runs before the first request, after the `before_serving` functions; the
+        rest runs after the last request, last registered first. It also runs when something later fails at the start.
+
+        >>> from quaff import Quaff
+        >>> app = Quaff("shop")
+        >>> @app.while_serving
+        ... async def pool():
+        ...     app.extensions["pool"] = []
+        ...     yield
+        ...     app.extensions["pool"].clear()
+        """
+        return self.lifespan.while_serving(f)
+
+    def after_serving(self, f: F) -> F:
+        """Call *f*, sync or async, once in each process, after the last request. Quaff 0.1, as in Quart.
+
+        Each of these functions runs whatever the others raise.
+        """
+        return self.lifespan.after_serving(f)
+
+    def after_response(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        """Call *function*, sync or async, in the background when the response of the current request has gone. Quaff 0.1.
+
+        It runs in an app context, with the context variables of this moment, and outside of the request: pass it what it
+        needs to know of that. An error is logged. A process that is killed loses the calls that it has not made yet.
+        For views and whatever runs before them, and for error handlers; an after_request function, which has the response,
+        calls `response.call_on_close` instead.
+
+        :raises RuntimeError: outside of a request and of a WebSocket.
+        """
+        context = current_context.get().request_context
+        if context is None:
+            raise_no_request()
+        from .lifespan import CallAfterResponse, run_after_response
+
+        call = CallAfterResponse(self, function, args, kwargs)
+        calls = context.after_response_calls
+        if calls is None:
+            calls = context.after_response_calls = []
+
+            def attach(response: Response) -> Response:
+                # Every server closes a response when its last byte is sent, or the client is gone.
+                response.call_on_close(lambda: run_after_response(self, calls))
+                return response
+
+            context._after_request_functions.append(attach)
+        calls.append(call)
+
+    @setupmethod
+    def mount(
+        self, prefix: str, application: Callable[..., Any], *, kind: Literal["wsgi", "asgi"] | None = None
+    ) -> None:
+        """Let *application* serve each request whose path is *prefix* or below it. Quaff 0.1.
+
+        It sees the prefix as `SCRIPT_NAME` or `root_path`, and the rest as the path. The longest prefix wins, and wins over
+        routes of this app. The hooks, error handlers and sessions of this app have no part in these requests; middleware
+        around `app.wsgi_app` and `TRUSTED_HOSTS` have. An ASGI application is started and stopped together with this app.
+
+        :param prefix: a path that begins with a slash, as it reads decoded: `/café`.
+        :param application: a WSGI or ASGI application, or another Quaff app.
+        :param kind: `wsgi` or `asgi`, where it cannot be told from the parameters of *application*.
+        :raises ValueError: for a prefix that is no path, or that something is mounted at.
+        :raises TypeError: when *application* is no application, or its kind is not clear.
+        """
+        # PERF: imported by apps that mount something, not by `import quaff`.
+        from .mounting import Kind, Mount, add_mount, detect_kind, normalize_prefix
+
+        if application is self:
+            raise ValueError("An app cannot be mounted below itself.")
+        if kind not in {None, "wsgi", "asgi"}:
+            raise ValueError(f"kind={kind!r}: an application is mounted as 'wsgi' or as 'asgi'.")
+        known: Kind = kind or ("quaff" if isinstance(application, Quaff) else detect_kind(application))
+        made = Mount(normalize_prefix(prefix), application, known)
+        is_new = all(mount.application is not application for mount in self.mounts)
+        mounts = add_mount(self.mounts, made)
+        if known != "wsgi" and is_new:
+            self.while_serving(made.lifespan)
+        self.mounts = mounts
+
     def run(
         self,
         host: str | None = None,
@@ -205,6 +313,29 @@ class Quaff(Dispatch):
         """Return a client that calls the app without a server: `app.test_client().get("/")`."""
         cls = self.test_client_class or resolve("FlaskClient")
         return cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
+
+    def test_async_client(self, use_cookies: bool = True, **kwargs: Any) -> Any:
+        """Return a client for async tests, which runs the app on the test's loop. Quaff 0.1.
+
+        `response = await app.test_async_client().get("/")`
+        """
+        return resolve("AsyncClient")(self, self.response_class, use_cookies=use_cookies, **kwargs)
+
+    def test_websocket(self, *args: Any, subprotocols: tuple[str, ...] = (), client: Any = None, **kwargs: Any) -> Any:
+        """Return a WebSocket to the app without a server, for a with block. Quaff 0.1.
+
+        ::
+
+            with app.test_websocket("/echo") as session:
+                session.send("hello")
+                assert session.receive() == "hello"
+
+        :param args: as for a request of the test client, as is *kwargs*: path, headers, query string, ...
+        :param subprotocols: what the client offers.
+        :param client: a test client whose cookies are sent along.
+        """
+        scope = resolve("websocket_scope")(client or self.test_client(), args, kwargs, subprotocols)
+        return resolve("WebSocketSession")(self, scope)
 
     def test_cli_runner(self, **kwargs: Any) -> Any:
         """Return a runner that calls the app's commands."""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from jinja2 import BaseLoader
     from jinja2 import Environment as JinjaEnvironment
 
+    from .mounting import Mount
     from .routing.builder import UrlBuilder
 
 _QUIET: Final = frozenset(
@@ -51,11 +52,14 @@ _QUIET: Final = frozenset(
 _REGISTRIES: Final = frozenset(
     {
         "after_request_funcs",
+        "after_websocket_funcs",
         "before_first_request_funcs",
         "before_request_funcs",
+        "before_websocket_funcs",
         "error_handler_spec",
         "teardown_appcontext_funcs",
         "teardown_request_funcs",
+        "teardown_websocket_funcs",
         "template_context_processors",
         "url_default_functions",
         "url_value_preprocessors",
@@ -213,6 +217,9 @@ class AppBase(OldAppNames, Scaffold):
         self.url_map: Any = self.url_map_class(host_matching=host_matching)
         if isinstance(self.url_map, Map):
             self.url_map.revision = Revision(parent=self._revision)
+        self.mounts: tuple[Mount, ...] = ()
+        """What `mount` has mounted, the longest prefix first."""
+
         self.subdomain_matching = subdomain_matching
         self._got_first_request = False
         self.url_builder_made: UrlBuilder | None = None

@@ -15,7 +15,7 @@ from .errorhandlers import ErrorHandler
 from .errors import SetupError
 from .globals import active_context, raise_no_app
 from .helpers import send_from_directory
-from .hooks import AfterRequest, BeforeRequest, ContextProcessor, Teardown, URLDefaults, URLPreprocessor
+from .hooks import AfterRequest, BeforeRequest, ContextProcessor, F, Teardown, URLDefaults, URLPreprocessor
 from .scaffold import Scaffold, _endpoint_from_view_func, _sentinel, setupmethod
 from .wrappers import Response
 
@@ -213,6 +213,9 @@ class Blueprint(Scaffold):
             "before_request_funcs",
             "after_request_funcs",
             "teardown_request_funcs",
+            "before_websocket_funcs",
+            "after_websocket_funcs",
+            "teardown_websocket_funcs",
             "url_default_functions",
             "url_value_preprocessors",
             "template_context_processors",
@@ -319,6 +322,24 @@ class Blueprint(Scaffold):
     def teardown_app_request(self, f: Teardown) -> Teardown:
         """Like `app.teardown_request`: for each request of the app, not only this blueprint's."""
         self.record_once(lambda state: state.app.teardown_request_funcs[None].append(f))
+        return f
+
+    @setupmethod
+    def before_app_websocket(self, f: F) -> F:
+        """Like `app.before_websocket`: before each WebSocket of the app, not only this blueprint's. Quaff 0.1."""
+        self.record_once(lambda state: state.app.before_websocket_funcs[None].append(f))
+        return f
+
+    @setupmethod
+    def after_app_websocket(self, f: F) -> F:
+        """Like `app.after_websocket`: after each WebSocket of the app, not only this blueprint's. Quaff 0.1."""
+        self.record_once(lambda state: state.app.after_websocket_funcs[None].append(f))
+        return f
+
+    @setupmethod
+    def teardown_app_websocket(self, f: Teardown) -> Teardown:
+        """Like `app.teardown_websocket`: for each WebSocket of the app, not only this blueprint's. Quaff 0.1."""
+        self.record_once(lambda state: state.app.teardown_websocket_funcs[None].append(f))
         return f
 
     @setupmethod

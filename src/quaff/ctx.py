@@ -21,7 +21,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from ._internal.attributes import lazy
 from ._internal.sentinels import UNSET, Unset
 from .errors import ContextError
-from .globals import active_request_context, bind, current_context, raise_no_request
+from .globals import active_request_context, bind, current_context, raise_no_request, raise_no_websocket
 from .signals import appcontext_popped, appcontext_pushed
 
 if TYPE_CHECKING:
@@ -161,11 +161,20 @@ class RequestContext:
     made_request: Any = None
     """The request object if anybody asked for it so far, else None."""
 
+    made_websocket: Any = None
+    """The WebSocket (`websockets.py`) if this is one, else None."""
+
     opened_session: Any = None
     """The session if it was opened so far, else None."""
 
     after_functions: list[Callable[[Any], Any]] | None = None
     """What `after_this_request` registered, or None."""
+
+    after_response_calls: list[Callable[[], Any]] | None = None
+    """What `app.after_response` was given, or None."""
+
+    exchange: Any = None
+    """The request as a server with an event loop gave it; None where there is an environ from the start."""
 
     owns_app_context: bool = True
     """Whether the app context ends together with this request."""
@@ -228,6 +237,23 @@ class RequestContext:
     @request.setter
     def request(self, value: Any) -> None:
         self.made_request = value
+
+    @lazy
+    def environ(self) -> WSGIEnvironment:
+        """The WSGI environ; made from the `exchange` when somebody looks, for requests that came over an event loop."""
+        environ: WSGIEnvironment = self.exchange.environ()
+        return environ
+
+    @property
+    def websocket(self) -> Any:
+        """The WebSocket: for a coroutine the one whose methods are awaited, elsewhere the one whose methods wait."""
+        made = self.made_websocket
+        if made is None:
+            raise_no_websocket()
+        # A WebSocket lives on a loop, so this is imported already.
+        import asyncio
+
+        return made if asyncio._get_running_loop() is not None else made.blocking
 
     @lazy
     def url_adapter(self) -> Any:
@@ -310,7 +336,9 @@ class RequestContext:
 
     def copy(self) -> RequestContext:
         """Return a context with the same request and session, for use in another thread or greenlet."""
-        return self.__class__(self.app, environ=self.environ, request=self.request, session=self._session)
+        copied = self.__class__(self.app, environ=self.environ, request=self.request, session=self._session)
+        copied.made_websocket = self.made_websocket
+        return copied
 
     def match_request(self) -> None:
         """Match the URL with the app's map and keep the rule and its values, or the routing error, on the request."""

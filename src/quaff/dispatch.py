@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from inspect import iscoroutinefunction
+from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,7 +21,8 @@ from werkzeug.wrappers import Response as ResponseBase
 from werkzeug.wsgi import get_host
 
 from . import typing as ft
-from ._internal.async_bridge import as_sync
+from ._internal.async_bridge import as_sync, is_async
+from ._internal.attributes import lazy
 from ._internal.deprecations import warn_old
 from ._internal.lazy import resolve
 from ._internal.sentinels import UNSET, Unset
@@ -36,12 +38,15 @@ from .signals import (
     request_started,
     request_tearing_down,
 )
+from .streaming import AsyncBody
 from .urls import URLs
+from .views import async_view
 from .wrappers import Request, Response
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from .mounting import Mount
     from .pipeline.table import CompiledTable
 
 _NOT_A_RESPONSE = "The view function did not return a valid response."
@@ -77,10 +82,16 @@ class Dispatch(URLs):
         self._first_request_lock = threading.RLock()
         self._first_request_done = False
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve a WSGI request through `wsgi_app`, which may be wrapped in middleware."""
+    # Any: WSGI calls with an environ and `start_response`; ASGI 3 with a scope, `receive` and `send`; ASGI 2 with a scope.
+    def __call__(self, environ: Any, start_response: Any = None, send: Any = None) -> Any:
+        """Serve a request: over WSGI through `wsgi_app`, which may be wrapped in middleware, or over ASGI.
+
+        For ASGI it returns a coroutine. RSGI servers call `__rsgi__`.
+        """
         # PERF: what `wsgi_app` would do for the usual request, without the calls in between; it does it for all others.
         table = self._table
+        if send is not None or start_response is None:
+            return self._call_asgi(environ, start_response, send)
         if (
             table is None
             or table.revision != self._revision.value
@@ -98,14 +109,65 @@ class Dispatch(URLs):
         if handlers is not None:
             handler = handlers.get(environ["REQUEST_METHOD"])
             if handler is not None:
-                return handler(environ, start_response, ())  # type: ignore[no-any-return]
+                return handler(environ, start_response, ())
         return table.serve_dynamic(environ, start_response)
+
+    def _call_asgi(self, scope: Any, receive: Any, send: Any) -> Any:
+        serve = resolve("serve_asgi")
+        if send is not None:
+            return serve(self, scope, receive, send)
+        # ASGI 2: the first of two calls.
+        return lambda receive, send: serve(self, scope, receive, send)
+
+    @lazy
+    def _rsgi(self) -> Any:
+        return resolve("build_rsgi")(self)
+
+    def __rsgi__(self, scope: Any, protocol: Any) -> Any:
+        """Serve an RSGI connection: return the coroutine that does."""
+        return self._rsgi.__rsgi__(scope, protocol)
+
+    def __rsgi_init__(self, loop: Any) -> None:
+        """Run what is to be done before the first request; for RSGI servers, which call it before the loop runs."""
+        loop.run_until_complete(self._rsgi.startup())
+
+    def __rsgi_del__(self, loop: Any) -> None:
+        """Run what is to be done after the last request; for RSGI servers, which call it when the loop has stopped."""
+        loop.run_until_complete(self._rsgi.shutdown())
+
+    def needs_loop(self) -> str | None:
+        """Return why the app is best served on an event loop: the first async function that is found; None without any."""
+        for rule in self.url_map.iter_rules():
+            if rule.websocket:
+                return f"{rule.rule!r} is a WebSocket"
+            view = self.view_functions.get(rule.endpoint)
+            if any(is_async(async_view(view, method)) for method in rule.methods or ()):
+                return f"the view {rule.endpoint!r} is async"
+        for registry in (self.before_request_funcs, self.after_request_funcs):
+            for function in chain.from_iterable(registry.values()):
+                if is_async(function):
+                    return f"the hook {getattr(function, '__name__', function)!r} is async"
+        return next(filter(None, (mount.needs_loop() for mount in self.mounts)), None)
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a WSGI request: the app itself, inside all middleware.
 
         Wrap it to add middleware, so that the app object stays what it is: `app.wsgi_app = Middleware(app.wsgi_app)`.
         """
+        table = self.current_table()
+        if table.mounts and (mount := table.find_mount(environ)) is not None:
+            return self._call_mounted(mount, environ, start_response)
+        if not table.compiled or "HTTP_UPGRADE" in environ or not table.is_host_fine(environ):
+            return table.ask_the_map(environ, start_response)
+        return table.serve(environ, start_response)
+
+    def _call_mounted(self, mount: Mount, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if mount.kind == "asgi":
+            return resolve("serve_mounted_over_wsgi")(self, mount, environ, start_response)  # type: ignore[no-any-return]
+        return mount.application(mount.environ_of(environ), start_response)  # type: ignore[no-any-return]
+
+    def current_table(self) -> CompiledTable:
+        """Return the compiled routes, made anew if the app changed since they were made."""
         self.__dict__["_got_first_request"] = True
         table = self._table
         if table is None or table.revision != self._revision.value or table.has_calmed_down():
@@ -113,9 +175,7 @@ class Dispatch(URLs):
             from .pipeline.table import CompiledTable
 
             table = self.__dict__["_table"] = CompiledTable(self, table)
-        if not table.compiled or "HTTP_UPGRADE" in environ or not table.is_host_fine(environ):
-            return table.ask_the_map(environ, start_response)
-        return table.serve(environ, start_response)
+        return table
 
     def trusts_host(self, environ: WSGIEnvironment) -> bool:
         """Tell whether the request's host is in `TRUSTED_HOSTS`, if that is set."""
@@ -255,6 +315,9 @@ class Dispatch(URLs):
     def process_response(self, response: Response) -> Response:
         """Run the after_request functions, innermost blueprint first, and save the session."""
         context = _active_request_context()
+        if context.made_websocket is not None:
+            # What refuses a WebSocket goes through the after_websocket functions; those here expect HTTP.
+            return response
         for function in context._after_request_functions:
             response = self.ensure_sync(function)(response)
         for name in (*context.request.blueprints, None):
@@ -293,7 +356,9 @@ class Dispatch(URLs):
                 " None or ended without a return statement."
             )
         if not isinstance(rv, self.response_class):
-            if isinstance(rv, (str, bytes, bytearray, Iterator)):
+            if isinstance(rv, AsyncIterable):
+                rv = AsyncBody(rv)
+            if isinstance(rv, (str, bytes, bytearray, Iterator, AsyncBody)):
                 # COMPAT: made in one go, so that a content type among the headers replaces the default one.
                 rv = self.response_class(rv, status=status, headers=headers)  # type: ignore[arg-type]
                 status = headers = None
@@ -358,7 +423,11 @@ class Dispatch(URLs):
             return self.handle_http_exception(e)
         handler = self._find_error_handler(e, _active_request_context().request.blueprints)
         if handler is None:
-            raise e
+            try:
+                raise e
+            finally:
+                # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
+                del e
         return self.ensure_sync(handler)(e)  # type: ignore[no-any-return]
 
     def handle_exception(self, e: Exception) -> Response:
@@ -372,7 +441,11 @@ class Dispatch(URLs):
         if propagate is None:
             propagate = self.testing or self.debug
         if propagate:
-            raise e
+            try:
+                raise e
+            finally:
+                # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
+                del e, exc_info
         self.log_exception(exc_info)
         result: Any = InternalServerError(original_exception=e)
         handler = self._find_error_handler(result, _active_request_context().request.blueprints)
@@ -396,8 +469,9 @@ class Dispatch(URLs):
         if isinstance(exc, Unset):
             exc = sys.exc_info()[1]
         context = _active_request_context()
+        registry = self.teardown_request_funcs if context.made_websocket is None else self.teardown_websocket_funcs
         for name in (*context.request.blueprints, None):
-            for function in reversed(self.teardown_request_funcs.get(name, ())):
+            for function in reversed(registry.get(name, ())):
                 self.ensure_sync(function)(exc)
         request_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=exc)
 

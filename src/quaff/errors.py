@@ -6,6 +6,7 @@
     ├── SetupError (AssertionError)      the app is put together wrongly                    Q100
     ├── ContextError (RuntimeError)      request, g, ... used where there is no context     Q300
     ├── HeaderError (ValueError)         a header, status or cookie that cannot be sent     Q400
+    ├── WebSocketDisconnect (ConnectionError)   the client of a WebSocket is gone            Q410
     └── servers.errors.ServerError       the server cannot start                            Q500
         ├── BindError (OSError)          the address cannot be listened on                  Q501
         └── SettingsError (ValueError)   a setting has an unknown name or a bad value       Q502
@@ -39,3 +40,20 @@ class HeaderError(QuaffError, ValueError):
     """A header name, header value, status or cookie holds characters that cannot be sent."""
 
     code = "Q400"
+
+
+class WebSocketDisconnect(QuaffError, ConnectionError):
+    """The other side of a WebSocket is gone, so there is nothing to receive and nobody to send to.
+
+    A handler need not catch it: it ends the handler, and that is how a connection usually ends.
+
+    :param close_code: RFC 6455 section 7.4; 1005 when the client gave none, 1006 when it vanished.
+    :param reason: why, when it was this side that ended the connection.
+    """
+
+    code = "Q410"
+
+    def __init__(self, close_code: int = 1006, reason: str = "") -> None:
+        super().__init__(f"The WebSocket is closed with code {close_code}{': ' if reason else ''}{reason}.")
+        self.close_code = close_code
+        self.reason = reason

@@ -33,8 +33,8 @@ MULTIPART = "multipart/form-data"
 PART_HEADERS_MAX = 16
 PART_HEADER_BYTES_MAX = 8 * 1024
 BOUNDARY_MAX = 80
-"""RFC 2046 section 5.1.1 says 70. COMPAT: the boundaries of Werkzeug's test client, which hold a time and a random number, have
-up to 72."""
+"""RFC 2046 section 5.1.1 says 70. COMPAT: those of Werkzeug's test client, with a time and a random number in them, have up
+to 72."""
 PADDING_MAX = 64
 
 _QUOTE_INVALID = "werkzeug.url_quote"

@@ -79,6 +79,18 @@ class BoundContext(Protocol):
         """The innermost `RequestContext`, or None."""
 
 
+NO_WEBSOCKET_MESSAGE: Final = """\
+Working outside of websocket context.
+
+This typically means that you used `websocket` in a view of HTTP, or where
+there is no connection at all. In a view of HTTP, use `request`."""
+
+
+def raise_no_websocket() -> NoReturn:
+    """Raise the error for using `websocket` where there is no WebSocket."""
+    raise ContextError(NO_WEBSOCKET_MESSAGE)
+
+
 def raise_no_app() -> NoReturn:
     """Raise the error for using app-bound names outside an app context."""
     raise ContextError(NO_APP_MESSAGE)
@@ -394,7 +406,31 @@ class SessionProxy(LocalProxy[Any]):
     values = property(lambda _: _bound().session.values)
 
 
-for _class in (AppProxy, GlobalsProxy, RequestProxy, SessionProxy):
+class WebSocketProxy(LocalProxy[Any]):
+    """The class of `websocket`."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_websocket_or_raise(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_websocket_or_raise(), name, value)
+
+    # Both kinds of loop find their method: `async for` on the loop, `for` in a thread.
+    def __aiter__(self) -> Any:
+        return _websocket_or_raise().__aiter__()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(_websocket_or_raise())
+
+
+def _websocket_or_raise() -> Any:
+    context = _bound().request_context
+    return raise_no_websocket() if context is None else context.websocket
+
+
+for _class in (AppProxy, GlobalsProxy, RequestProxy, SessionProxy, WebSocketProxy):
     # COMPAT: an unbound proxy shows as `<LocalProxy unbound>`.
     _class.__name__ = "LocalProxy"
 del _class
@@ -412,5 +448,6 @@ current_app: Any = AppProxy(lambda: _bound().app)
 g: Any = GlobalsProxy(lambda: _bound().g)
 request: Any = RequestProxy(lambda: _bound().request)
 session: Any = SessionProxy(lambda: _bound().session)
+websocket: Any = WebSocketProxy(_websocket_or_raise)
 app_ctx: Any = LocalProxy(_app_context_or_raise)
 request_ctx: Any = LocalProxy(_request_context_or_raise)

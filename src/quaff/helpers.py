@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from functools import cache, update_wrapper
 from typing import IO, Any, AnyStr, NoReturn, TypeVar, cast, overload
@@ -31,6 +32,7 @@ from .signals import message_flashed
 # the default one is defined in a higher layer.
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _OFF = frozenset({"0", "false", "no"})
 
@@ -54,21 +56,25 @@ def get_load_dotenv(default: bool = True) -> bool:
 
 
 @overload
-def stream_with_context(generator_or_function: Iterator[AnyStr]) -> Iterator[AnyStr]: ...
+def stream_with_context(generator_or_function: Iterator[T]) -> Iterator[T]: ...
 
 
 @overload
-def stream_with_context(
-    generator_or_function: Callable[..., Iterator[AnyStr]],
-) -> Callable[..., Iterator[AnyStr]]: ...
+def stream_with_context(generator_or_function: AsyncIterable[T]) -> AsyncIterator[T]: ...
 
 
-def stream_with_context(
-    generator_or_function: Iterator[AnyStr] | Callable[..., Iterator[AnyStr]],
-) -> Iterator[AnyStr] | Callable[..., Iterator[AnyStr]]:
+@overload
+def stream_with_context(generator_or_function: Callable[..., Iterator[T]]) -> Callable[..., Iterator[T]]: ...
+
+
+@overload
+def stream_with_context(generator_or_function: Callable[..., AsyncIterable[T]]) -> Callable[..., AsyncIterator[T]]: ...
+
+
+def stream_with_context(generator_or_function: Any) -> Any:
     """Keep the request context while a generator runs, which is after the view has returned.
 
-    Wrap the generator, or decorate the function that makes it::
+    Wrap the generator, or decorate the function that makes it; either may be async::
 
         @app.get("/greeting")
         def greeting():
@@ -82,13 +88,14 @@ def stream_with_context(
     :raises RuntimeError: outside of a request.
     """
     try:
-        stream = iter(generator_or_function)  # type: ignore[arg-type]
+        stream = iter(generator_or_function)
     except TypeError:
+        if isinstance(generator_or_function, AsyncIterable):
+            return _run_async_in_context(generator_or_function, *_contexts_to_keep())
         function: Any = generator_or_function
 
-        def call(*args: Any, **kwargs: Any) -> Iterator[AnyStr]:
-            stream: Iterator[AnyStr] = function(*args, **kwargs)
-            return stream_with_context(stream)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return stream_with_context(function(*args, **kwargs))
 
         return update_wrapper(call, function)
 
@@ -99,14 +106,18 @@ def stream_with_context(
     return running
 
 
-def _run_in_context(stream: Iterator[AnyStr]) -> Iterator[AnyStr]:
+def _contexts_to_keep() -> tuple[Any, Any]:
+    """Return the current app and request context."""
     context = current_context.get()
-    request_context = context.request_context
-    if request_context is None:
+    if context.request_context is None:
         raise ContextError(
             "'stream_with_context' can only be used when a request context is active, such as in a view function."
         )
-    app_context = context.app_context
+    return context.app_context, context.request_context
+
+
+def _run_in_context(stream: Iterator[T]) -> Iterator[T]:
+    app_context, request_context = _contexts_to_keep()
     yield None  # type: ignore[misc]  # taken by the `next` above, nobody else sees it
     # The app context first: otherwise the request context would push another.
     with app_context, request_context:
@@ -118,6 +129,49 @@ def _run_in_context(stream: Iterator[AnyStr]) -> Iterator[AnyStr]:
             close = getattr(stream, "close", None)
             if close is not None:
                 close()
+
+
+async def _run_async_in_context(stream: AsyncIterable[T], app_context: Any, request_context: Any) -> AsyncIterator[T]:
+    # PERF: here, because `asyncio` is not loaded for programs that never come here.
+    from ._internal.threads import run_in_thread
+
+    outside = current_context.get()
+    error: BaseException | None = None
+    pushed = ExitStack()
+    try:
+        # In threads, because this runs what the user registered: receivers of signals, and in the end teardown functions.
+        await run_in_thread(_push_all, pushed, app_context, request_context)
+        async for piece in stream:
+            # Whoever iterates has another context, or none; and a generator may be ended in another task than it ran in.
+            inside = current_context.get()
+            current_context.set(outside)
+            try:
+                yield piece
+            finally:
+                outside = current_context.get()
+                current_context.set(inside)
+    except BaseException as exception:
+        error = exception
+        raise
+    finally:
+        try:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+        finally:
+            await run_in_thread(_pop_all, pushed, error)
+            current_context.set(outside)
+            # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
+            error = None
+
+
+def _push_all(pushed: ExitStack, *contexts: Any) -> None:
+    for context in contexts:
+        pushed.enter_context(context)
+
+
+def _pop_all(pushed: ExitStack, error: BaseException | None) -> None:
+    pushed.__exit__(None if error is None else type(error), error, None)
 
 
 # Responses -----------------------------------------------------------------------------------------------------------

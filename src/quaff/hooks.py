@@ -42,6 +42,9 @@ class Hooks:
         self.before_request_funcs: dict[str | None, list[ft.BeforeRequestCallable]] = self._registry()
         self.after_request_funcs: dict[str | None, list[ft.AfterRequestCallable[Any]]] = self._registry()
         self.teardown_request_funcs: dict[str | None, list[ft.TeardownCallable]] = self._registry()
+        self.before_websocket_funcs: dict[str | None, list[Callable[..., Any]]] = self._registry()
+        self.after_websocket_funcs: dict[str | None, list[Callable[..., Any]]] = self._registry()
+        self.teardown_websocket_funcs: dict[str | None, list[ft.TeardownCallable]] = self._registry()
         self.template_context_processors: dict[str | None, list[ft.TemplateContextProcessorCallable]] = self._registry()
         self.template_context_processors[None].append(_default_template_ctx_processor)
         self.url_value_preprocessors: dict[str | None, list[ft.URLValuePreprocessorCallable]] = self._registry()
@@ -72,6 +75,28 @@ class Hooks:
     def teardown_request(self, f: Teardown) -> Teardown:
         """Call *f* with the unhandled error, or None, when a request is over. Last registered runs first."""
         self.teardown_request_funcs[None].append(f)
+        return f
+
+    @setupmethod
+    def before_websocket(self, f: F) -> F:
+        """Call *f* before the handler of each WebSocket; what it returns, unless None, refuses the connection. Quaff 0.1."""
+        self.before_websocket_funcs[None].append(f)
+        return f
+
+    @setupmethod
+    def after_websocket(self, f: F) -> F:
+        """Call *f* when the handler of a WebSocket has returned. Quaff 0.1.
+
+        It is given the response that refuses the connection, or None when that was accepted, and returns it. Last registered
+        runs first.
+        """
+        self.after_websocket_funcs[None].append(f)
+        return f
+
+    @setupmethod
+    def teardown_websocket(self, f: Teardown) -> Teardown:
+        """Call *f* with the unhandled error, or None, when a WebSocket is over. Last registered runs first. Quaff 0.1."""
+        self.teardown_websocket_funcs[None].append(f)
         return f
 
     @setupmethod

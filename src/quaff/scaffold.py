@@ -162,6 +162,27 @@ class Scaffold(Hooks, ErrorHandlers):
         return decorator
 
     @setupmethod
+    def websocket(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Serve WebSocket connections to the URL *rule* with the decorated function. Quaff 0.1.
+
+        It talks through `quaff.websocket`; a coroutine function awaits its methods. Options are those of `route`.
+
+        >>> from quaff import Quaff, websocket
+        >>> app = Quaff("chat")
+        >>> @app.websocket("/chat/<room>")
+        ... async def chat(room):
+        ...     async for message in websocket:
+        ...         await websocket.send(f"{room}: {message}")
+        """
+
+        def decorator(f: F) -> F:
+            endpoint = options.pop("endpoint", None)
+            self.add_url_rule(rule, endpoint, f, provide_automatic_options=False, websocket=True, **options)
+            return f
+
+        return decorator
+
+    @setupmethod
     def add_url_rule(
         self,
         rule: str,

@@ -8,8 +8,10 @@ Werkzeug stops checking the announced length as soon as the server says that it 
 
 from __future__ import annotations
 
+import sys
+from collections.abc import AsyncIterator
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream, get_content_length
@@ -52,6 +54,32 @@ class _Body(LimitedStream):
             chunks.append(data)
         return b"".join(chunks)
 
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the body as it arrives, within the same limits and with the same errors as `read`."""
+        receive = getattr(self._stream, "receive", None)
+        if receive is None:
+            # PERF: here, because `asyncio` is not loaded for programs that never come here.
+            from ._internal.threads import run_in_thread
+
+            # A WSGI server's stream: reading it waits, so a thread does.
+            while data := await run_in_thread(self.read, CHUNK):
+                yield data
+            return
+        while self._pos < self.limit:
+            data = await receive(min(CHUNK, self.limit - self._pos))
+            if not data:
+                self.on_disconnect()
+                return
+            self._pos += len(data)
+            yield data
+        if self._looks_further and await receive(1):
+            self._refuse()
+
+    _looks_further = False
+
+    def _refuse(self) -> None:
+        """Refuse more bytes than there may be."""
+
 
 class ExactBody(_Body):
     """A body of announced length: gives exactly that many bytes, or raises `ClientDisconnected` (400)."""
@@ -88,8 +116,13 @@ class BoundedBody(_Body):
         """
         # A server that ends the stream itself answers this read at once, so looking one byte ahead cannot hang.
         if self._too_large or self._stream.read(1):
-            self._too_large = True
-            raise RequestEntityTooLarge(f"The request body is larger than the {self.limit} bytes that are accepted.")
+            self._refuse()
+
+    _looks_further = True
+
+    def _refuse(self) -> None:
+        self._too_large = True
+        raise RequestEntityTooLarge(f"The request body is larger than the {self.limit} bytes that are accepted.")
 
 
 def _announced_length(environ: WSGIEnvironment) -> int | None:
@@ -107,6 +140,10 @@ def _refuse_announced(announced: int, limit: int) -> RequestEntityTooLarge:
     return RequestEntityTooLarge(f"The request body has {announced} bytes; at most {limit} are accepted.")
 
 
+def _no_body() -> IO[bytes]:
+    return cast("IO[bytes]", ExactBody(BytesIO(), 0))
+
+
 def body_stream(environ: WSGIEnvironment, max_content_length: int | None) -> IO[bytes]:
     """Return the body as a stream that is safe to read to its end.
 
@@ -122,14 +159,13 @@ def body_stream(environ: WSGIEnvironment, max_content_length: int | None) -> IO[
         if max_content_length is not None and announced > max_content_length:
             raise _refuse_announced(announced, max_content_length)
         if announced == 0:
-            return BytesIO()
+            return _no_body()
         return cast("IO[bytes]", ExactBody(environ["wsgi.input"], announced))
     if "wsgi.input_terminated" not in environ:
-        return BytesIO()
-    stream: Any = environ["wsgi.input"]  # Any: a WSGI server's own object
-    if max_content_length is None:
-        return cast("IO[bytes]", stream)
-    return cast("IO[bytes]", BoundedBody(stream, max_content_length))
+        return _no_body()
+    # Without a limit too: the server's own object can't be iterated on a loop, and its errors are not HTTP's.
+    limit = sys.maxsize if max_content_length is None else max_content_length
+    return cast("IO[bytes]", BoundedBody(environ["wsgi.input"], limit))
 
 
 def read_body(environ: WSGIEnvironment, max_content_length: int | None) -> bytes:

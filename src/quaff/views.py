@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from inspect import iscoroutinefunction
 from typing import Any, ClassVar
 
 from .globals import current_context
@@ -58,20 +59,22 @@ class View:
         function: Any
         if cls.init_every_request:
 
-            def view(**kwargs: Any) -> ResponseReturnValue:
-                app = current_context.get().app
+            def make_instance() -> View:
                 # COMPAT: asked of the outermost function, where a replacement of the class is put.
-                instance = function.view_class(*class_args, **class_kwargs)
-                return app.ensure_sync(instance.dispatch_request)(**kwargs)  # type: ignore[no-any-return]
+                return function.view_class(*class_args, **class_kwargs)  # type: ignore[no-any-return]
 
         else:
             instance = cls(*class_args, **class_kwargs)
 
-            def view(**kwargs: Any) -> ResponseReturnValue:
-                app = current_context.get().app
-                return app.ensure_sync(instance.dispatch_request)(**kwargs)  # type: ignore[no-any-return]
+            def make_instance() -> View:
+                return instance
+
+        def view(**kwargs: Any) -> ResponseReturnValue:
+            app = current_context.get().app
+            return app.ensure_sync(make_instance().dispatch_request)(**kwargs)  # type: ignore[no-any-return]
 
         function = view
+        function._make_instance, function._made_by_class = make_instance, view
         if cls.decorators:
             # Before decorating, too: decorators read these.
             function.__name__ = name
@@ -85,6 +88,31 @@ class View:
         function.methods = cls.methods
         function.provide_automatic_options = cls.provide_automatic_options
         return function  # type: ignore[no-any-return]
+
+
+def _is_as_made(view: Any) -> bool:
+    return getattr(view, "_made_by_class", None) is view
+
+
+def async_view(view: Any, method: str) -> Any:
+    """Return the coroutine function behind a class-based view whose class answers *method* with one; else *view* itself.
+
+    A view that was decorated is left as it is: its decorators want to be called.
+    """
+    if not _is_as_made(view):
+        return view
+    name = "dispatch_request"
+    if view.view_class.dispatch_request is MethodView.dispatch_request:
+        name = method.lower()
+        if name == "head" and not hasattr(view.view_class, name):
+            name = "get"
+    if not iscoroutinefunction(getattr(view.view_class, name, None)):
+        return view
+
+    async def answer(**kwargs: Any) -> Any:
+        return await getattr(view._make_instance(), name)(**kwargs)
+
+    return answer
 
 
 class MethodView(View):

@@ -7,7 +7,7 @@ is given (headers, status, cookies) and hands a single-chunk body to the server 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -29,6 +29,7 @@ from .formparser import Parameters, load_form, parse_query
 from .globals import NO_CONTEXT, current_context
 from .headers import Headers, check_status
 from .helpers import _split_blueprint_path
+from .streaming import AsyncBody
 from .streams import body_stream, read_body
 
 if TYPE_CHECKING:
@@ -200,6 +201,38 @@ class Request(RequestBase):
     @stream.setter
     def stream(self, value: IO[bytes]) -> None:
         self._stream = value
+
+    async def load_body(self) -> bytes:
+        """Wait for the whole body and return it; afterwards `data`, `get_json` and `form` have it at hand. Quaff 0.1.
+
+        For async views and bodies that are too large to be there from the start (over a megabyte).
+
+        :raises werkzeug.exceptions.RequestEntityTooLarge: when it is larger than `max_content_length`.
+        :raises werkzeug.exceptions.ClientDisconnected: when it is shorter than announced (a 400).
+        """
+        if self._cached_data is None:
+            stream: Any = self.stream
+            self._cached_data = b"".join([chunk async for chunk in stream])
+        return self._cached_data
+
+    async def load_form(self) -> ImmutableMultiDict[str, str]:
+        """Wait for a form and return its fields; `files` has its files then, large ones on disk. Quaff 0.1.
+
+        For async views; the form is parsed in a worker thread as it arrives.
+        """
+        # PERF: here, because `asyncio` is not loaded for programs that never come here.
+        from ._internal.threads import run_in_thread
+
+        return await run_in_thread(lambda: self.form)
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether the client has gone away, so that nobody waits for the answer. Quaff 0.1.
+
+        For long work in synchronous code; an async view is cancelled. Under a WSGI server nobody can tell: False.
+        """
+        exchange = self.environ.get("quaff.exchange")
+        return exchange is not None and exchange.look_for_disconnect()
 
     @lazy
     def cookies(self) -> ImmutableMultiDict[str, str]:
@@ -402,7 +435,7 @@ class Response(ResponseBase):
 
     def __init__(
         self,
-        response: Iterable[bytes] | bytes | Iterable[str] | str | None = None,
+        response: Iterable[bytes] | bytes | Iterable[str] | str | AsyncIterable[bytes | str] | None = None,
         status: int | str | HTTPStatus | None = None,
         headers: Mapping[str, str | Iterable[str]] | Iterable[tuple[str, str]] | None = None,
         mimetype: str | None = None,
@@ -425,7 +458,7 @@ class Response(ResponseBase):
         elif isinstance(response, (str, bytes, bytearray)):
             self.set_data(response)
         else:
-            self.response = response
+            self.response = AsyncBody(response) if isinstance(response, AsyncIterable) else response
 
     @classmethod
     def of_body(cls, body: bytes, content_type: str) -> Response:

@@ -102,9 +102,11 @@ def test_the_machine_is_described_without_its_name() -> None:
 
 
 def test_the_pins_hold_what_is_measured() -> None:
-    """The real Flask, Werkzeug, Falcon and Granian are pinned exactly, with hashes, and no index is named."""
+    """The real Flask, Werkzeug, Falcon, Granian and all peers are pinned exactly, with hashes, and no index is named."""
     text = environment.REQUIREMENTS.read_text()
     for pin in ("flask==3.1.3", "werkzeug==3.1.9", "falcon==", "granian==2.8.7", "jinja2==", "hatchling=="):
         assert pin in text
+    for peer in environment.PEERS:
+        assert f"\n{peer}==" in text
     assert "--hash=sha256:" in text
     assert "://" not in text

@@ -52,11 +52,38 @@ GROWTH = {
     "bar": 1.1,
     "passed": True,
 }
+RAW_LINE = {
+    "name": "Raw handler",
+    "server": "Granian, RSGI",
+    "rate": 50_000.0,
+    "ratio": {**RATIO, "median": 0.8},
+    "bar": 0.75,
+    "passed": True,
+}
+QUAFF_LINE = {**RAW_LINE, "name": "Quaff", "rate": 40_000.0, "ratio": None, "bar": None, "passed": None}
+IDLE = {"title": "idle WebSockets, Quaff", "connections": 5000, "kilobytes": 14.26, "bar": 12.0, "passed": False}
+PROTOCOLS = {
+    "loop": "uvloop 0.22.1",
+    "pinned": True,
+    "rows": [
+        {
+            "name": "hello",
+            "title": "WebSocket or hello",
+            "unit": "requests",
+            "load": "wrk, 64 connections",
+            "lines": [RAW_LINE, QUAFF_LINE],
+            "passed": True,
+        }
+    ],
+    "memory": [IDLE],
+    "failures": ["async hello: Robyn (its own): robyn is not installed"],
+}
 EVERYTHING = {
     "in_process": {**IN_PROCESS, **STAMP},
     "http": {**HTTP, **STAMP},
     "import": {**IMPORT, **STAMP},
     "scaling": {"rows": [GROWTH], "failures": [], **STAMP},
+    "protocols": {**PROTOCOLS, **STAMP},
 }
 
 
@@ -90,7 +117,27 @@ def test_the_report_has_a_table_per_section() -> None:
     assert "| 1 | 70,000 |" in text
     assert "Quaff takes 50% of Flask's time; the bar is 60%: reached." in text
     assert "| static rules | Quaff | 2.00 | 2.10 | 1.05 | 1.1 | yes |" in text
-    assert text.count("Measured 2030-01-02.") == 4
+    assert text.count("Measured 2030-01-02.") == 5
+
+
+def test_the_protocols_have_a_table_per_rate_and_one_of_memory() -> None:
+    """A row for each contestant with its server; who was left out is named, with the reason."""
+    text = report.protocols_part(PROTOCOLS)
+    assert "One worker, uvloop 0.22.1; one core for the server, another for the load." in text
+    assert "\n### WebSocket or hello\n\nLoad: wrk, 64 connections.\n" in text
+    assert "|  | server | requests a second | Quaff, times as fast | bar | reached |\n" in text
+    assert "| Raw handler | Granian, RSGI | 50,000 | 0.80 | 0.75 | yes |\n" in text
+    assert "| Quaff | Granian, RSGI | 40,000 |  |  |  |\n" in text
+    assert "| Idle WebSockets, Quaff | 5,000 | 14.3 | 12 | **no** |\n" in text
+    assert text.endswith("- not measured: async hello: Robyn (its own): robyn is not installed\n")
+
+
+def test_protocols_without_figures_have_no_tables() -> None:
+    """When nothing could be measured the report still says why."""
+    text = report.protocols_part({**PROTOCOLS, "pinned": False, "rows": [], "memory": []})
+    assert "server and load share the cores" in text
+    assert "###" not in text
+    assert "robyn is not installed" in text
 
 
 def test_a_quick_look_says_so() -> None:
@@ -117,6 +164,7 @@ def test_the_summary_has_a_column_per_python() -> None:
     assert "| page | 120.0 | 80.0 | 1.5 |  |" in text
     assert "session read only" not in text
     assert "Hello over HTTP on one core, requests a second: Raw 90,000, Quaff 80,000, Falcon 60,000." in text
+    assert "The same from an `async def`, each on its usual server: Raw handler 50,000, Quaff 40,000." in text
 
 
 def test_an_empty_summary_says_how_to_fill_it() -> None:

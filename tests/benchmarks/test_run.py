@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
 
 def test_without_a_choice_everything_is_measured(asked: list[Any]) -> None:
-    """All four sections, on every interpreter that is found, into the results folder."""
+    """All five sections, on every interpreter that is found, into the results folder."""
     assert run.main([]) == 0
     assert [call[0] for call in asked] == ["one", "two"]
     assert all(getattr(asked[0][1], name) for name in run.SECTIONS)
@@ -54,8 +54,27 @@ def test_a_choice_measures_only_that(asked: list[Any], tmp_path: Path) -> None:
     run.main(["--import", "--http", "--python", "a,b,c", "--output", str(tmp_path)])
     assert [call[0] for call in asked] == ["a", "b", "c"]
     options = asked[0][1]
-    assert [getattr(options, name) for name in run.SECTIONS] == [False, True, True, False]
+    assert [getattr(options, name) for name in run.SECTIONS] == [False, True, True, False, False]
     assert asked[0][2] == tmp_path
+
+
+def test_parts_of_the_protocols_can_be_chosen(asked: list[Any]) -> None:
+    """They imply their section and no other; scenarios may be chosen beside them."""
+    run.main(["--parts", "echo,idle", "--only", "hello"])
+    options = asked[0][1]
+    assert [getattr(options, name) for name in run.SECTIONS] == [True, False, False, False, True]
+    assert run.split(options.parts) == ["echo", "idle"]
+    run.main(["--protocols"])
+    options = asked[-1][1]
+    assert [getattr(options, name) for name in run.SECTIONS] == [False, False, False, False, True]
+
+
+def test_an_unknown_part_is_refused(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt name measures nothing; the names that there are stand in the message."""
+    with pytest.raises(SystemExit):
+        run.main(["--parts", "ehco"])
+    assert "--parts: no ehco; there are hello, sync, echo, idle" in capsys.readouterr().err
+    assert asked == []
 
 
 def test_a_quick_look_is_kept_apart(asked: list[Any]) -> None:
@@ -106,6 +125,16 @@ def test_missed_bars_are_named() -> None:
         "scaling: static quaff",
     ]
     assert run.missed_bars({"in_process": {"rows": [], "failures": []}}) == []
+    protocols = {
+        "rows": [{"title": "async hello", "passed": False}],
+        "memory": [{"title": "idle WebSockets, Quaff", "passed": False}, {"passed": None}],
+        "failures": ["async hello: Robyn (its own): robyn is not installed"],
+    }
+    assert run.missed_bars({"protocols": protocols}) == [
+        "protocols: async hello",
+        "protocols: idle WebSockets, Quaff",
+        "protocols: async hello: Robyn (its own): robyn is not installed",
+    ]
 
 
 def test_help_is_printed_by_the_script() -> None:

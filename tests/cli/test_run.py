@@ -110,6 +110,37 @@ def test_access_log(monkeypatch: pytest.MonkeyPatch, arguments: list[str], shown
     assert made[0]["banner"] is False
 
 
+@pytest.mark.parametrize(
+    "arguments, interface, debugger",
+    [
+        ([], None, False),
+        (["--interface", "rsgi"], "rsgi", False),
+        (["--interface", "wsgi", "--debug"], "wsgi", True),
+        (["--interface", "rsgi", "--debug"], "rsgi", False),
+        (["--interface", "rsgi", "--debugger"], "rsgi", True),
+    ],
+)
+def test_interface(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], interface: str | None, debugger: bool
+) -> None:
+    """It reaches the server. The debugger that debug mode brings along gives way to RSGI; one that was asked for stays."""
+    made: list[Call] = []
+    monkeypatch.setattr("quaff.cli.run.run_development", lambda app, host, port, **options: made.append(options))
+    run(*arguments)
+    assert (made[0]["interface"], made[0]["use_debugger"]) == (interface, debugger)
+
+
+def test_interface_of_an_app_that_fails(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a reloader a mistake in the code is shown over WSGI, whatever was asked for, and the reloader goes on."""
+    made: list[Call] = []
+    monkeypatch.setattr("quaff.cli.run.run_development", lambda app, host, port, **options: made.append(options))
+    monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
+    project.write("hello.py", "1 / 0\n")
+    result = CliRunner().invoke(cli, ["run", "hello.py", "--interface", "rsgi"])
+    assert result.exit_code == 0, result.output
+    assert made[0]["interface"] is None
+
+
 @pytest.mark.parametrize("target", ["hello.py", "hello", "hello:app", "hello.py:app"])
 def test_app_behind_the_command(project: Project, calls: list[Call], target: str) -> None:
     """`quaff run FILE` names the app as `--app` does, and the banner repeats it."""
@@ -226,3 +257,26 @@ def test_missing_file(project: Project) -> None:
     done = project.quaff("run", "helo.py", check=False)
     assert done.returncode == 2
     assert "Could not import 'helo'. Did you mean 'hello.py'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options, said, thread",
+    [
+        ([], " * Interface: RSGI: the view 'index' is async\n", "quaff-loop"),
+        (["--interface", "wsgi"], "", "quaff-async"),
+        (["--debug", "--interface", "rsgi"], " * Interface: RSGI: --interface rsgi\n", "quaff-loop"),
+    ],
+)
+def test_serves_an_async_app(tmp_path: Path, options: list[str], said: str, thread: str) -> None:
+    """The real command serves an async view on an event loop, and the banner says why; over WSGI when asked."""
+    (tmp_path / "hello.py").write_text(
+        "import flask, threading\napp = flask.Flask(__name__)\n\n@app.route('/')\nasync def index():\n"
+        "    return threading.current_thread().name\n"
+    )
+    arguments = ["-m", "quaff", "run", "hello.py", "--port", "0", *options]
+    with ServerProcess.serving(arguments, tmp_path) as server:
+        assert server.get_when(lambda answer: answer.status == 200).text == thread
+        assert server.output.count(" * Interface") == bool(said)
+        assert said in server.output
+        assert server.stop() == 0
+        assert "Traceback" not in server.output

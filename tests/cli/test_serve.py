@@ -71,6 +71,8 @@ def test_app_is_not_loaded_here(project: Project, started: Started) -> None:
         (["--pid-file", "server.pid"], "pid_file", Path("server.pid")),
         (["--tls-minimum", "1.3"], "tls_minimum", "1.3"),
         (["--http", "2"], "http", "2"),
+        (["--interface", "rsgi"], "interface", "rsgi"),
+        (["--interface", "wsgi"], "interface", "wsgi"),
         (["--unix-permissions", "600"], "unix_permissions", 0o600),
         (["--graceful-timeout", "2.5"], "graceful_timeout", 2.5),
         (["--header-timeout", "7"], "header_timeout", 7.0),
@@ -110,6 +112,14 @@ def test_options_from_the_environment(started: Started, name: str) -> None:
     assert [settings.workers for _, settings in started] == [5, 6]
 
 
+def test_interface_from_the_environment(started: Started) -> None:
+    """The interface can be decided where the server runs, without a change of its command."""
+    os.environ["QUAFF_SERVE_INTERFACE"] = "rsgi"
+    assert serve("hello.py").exit_code == 0
+    assert serve("hello.py", "--interface", "wsgi").exit_code == 0
+    assert [settings.interface for _, settings in started] == ["rsgi", "wsgi"]
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -118,6 +128,7 @@ def test_options_from_the_environment(started: Started, name: str) -> None:
         (["--bind", "localhost:http"], "the port 'http' is not a number"),
         (["--bind", "unix:"], "there is no path after 'unix:'"),
         (["--http", "3"], "'3' is not one of '1', '2', 'auto'"),
+        (["--interface", "asgi"], "'asgi' is not one of 'wsgi', 'rsgi'"),
         (["--tls-minimum", "1.0"], "'1.0' is not one of '1.2', '1.3'"),
         (["--unix-permissions", "rw"], "is not octal permissions"),
         (["--graceful-timeout", "-1"], "graceful_timeout=-1.0 is outside its limits"),
@@ -276,3 +287,49 @@ def test_serves(tmp_path: Path) -> None:
         assert server.stop(signal.SIGTERM, group=False) == 0
         assert "Traceback" not in server.output
     assert not (tmp_path / "pid").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
+@pytest.mark.parametrize(
+    "options, said, thread",
+    [
+        ([], "over RSGI: the view 'index' is async", "quaff-loop"),
+        (["--interface", "rsgi"], "over RSGI: --interface rsgi", "quaff-loop"),
+        (["--interface", "wsgi"], "over WSGI: --interface wsgi", "quaff-async"),
+    ],
+)
+def test_serves_an_async_app(tmp_path: Path, options: list[str], said: str, thread: str) -> None:
+    """The real command serves an async view on the loop of the worker, says why, and serves it over WSGI when asked."""
+    (tmp_path / "hello.py").write_text(
+        "import flask, threading\napp = flask.Flask(__name__)\n\n@app.route('/')\nasync def index():\n"
+        "    return threading.current_thread().name\n"
+    )
+    arguments = [
+        "-m",
+        "quaff",
+        "serve",
+        "hello.py",
+        "--bind",
+        "127.0.0.1:0",
+        "--workers",
+        "1",
+        "--access-log",
+        *options,
+    ]
+    with ServerProcess.serving(arguments, tmp_path) as server:
+        assert said in server.output
+        assert server.get("/").text == thread
+        server.wait_for(r'"GET / HTTP/1\.1" 200 - ')
+        assert server.stop(signal.SIGTERM, group=False) == 0
+        assert "Traceback" not in server.output
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
+def test_rsgi_for_an_app_inside_of_middleware(tmp_path: Path) -> None:
+    """Middleware around the app object speaks WSGI only: one message, and exit code 1."""
+    (tmp_path / "hello.py").write_text(WRAPPED)
+    arguments = ["-m", "quaff", "serve", "hello:wrapped", "--bind", "127.0.0.1:0", "--interface", "rsgi"]
+    with ServerProcess(arguments, tmp_path) as server:
+        assert server.wait() == 1
+    assert "Error: interface='rsgi': the app is of the type 'Middleware', which speaks WSGI only." in server.output
+    assert "Traceback" not in server.output

@@ -14,7 +14,7 @@ from quaff import Quaff, Response, after_this_request, g, request
 from quaff.globals import active_context
 from quaff.pipeline.compile import compile_handler, source_of
 from quaff.pipeline.plan import make_plan
-from quaff.pipeline.steps import Scope
+from quaff.pipeline.scope import Scope
 from quaff.routing.router import Route
 from tests.contracts.test_calls import environ, start_response
 

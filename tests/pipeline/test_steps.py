@@ -10,7 +10,7 @@ import pytest
 from quaff import Quaff, Response, request
 from quaff.pipeline.compile import source_of
 from quaff.pipeline.plan import make_plan
-from quaff.pipeline.steps import Scope
+from quaff.pipeline.scope import Scope
 from quaff.routing.router import Route
 
 

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from quaff.servers.banner import addresses, say_no_console, say_what, say_where, style
+from quaff.servers.banner import addresses, say_interface, say_no_console, say_what, say_where, style
+from quaff.servers.interface import Choice
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +35,17 @@ def test_the_child_of_a_reloader_is_silent(
     """After each change the server starts again; its banner does not."""
     monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
     say_what(True, "shop")
+    say_interface(Choice("rsgi", "the view 'chat' is async"))
     say_no_console("0.0.0.0")
     assert capsys.readouterr().out == ""
     assert not caplog.records
+
+
+def test_only_an_event_loop_is_worth_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """That an app is served over WSGI goes without saying; over RSGI, the reason stands with it."""
+    say_interface(Choice("wsgi", "every view and hook is sync"))
+    say_interface(Choice("rsgi", "the view 'chat' is async"))
+    assert capsys.readouterr().out == " * Interface: RSGI: the view 'chat' is async\n"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import werkzeug.serving
 
+from quaff.servers.errors import SettingsError
 from quaff.servers.fallback import is_werkzeugs, needs_werkzeug, replaced_run_simple, run_werkzeug
 from tests.servers.process import clean_environment
 
@@ -99,7 +100,13 @@ def test_werkzeug_gets_its_own_options(monkeypatch: pytest.MonkeyPatch, capsys: 
     calls = []
     monkeypatch.delenv("WERKZEUG_RUN_MAIN", raising=False)
     monkeypatch.setattr(werkzeug.serving, "run_simple", lambda *args, **options: calls.append((args, options)))
-    options = {"threaded": False, "use_reloader": True, "threads": 2, "access_log": False}
+    options = {"threaded": False, "use_reloader": True, "threads": 2, "access_log": False, "interface": "wsgi"}
     run_werkzeug(app, "127.0.0.1", 5001, options, "threaded=False")
     assert calls == [(("127.0.0.1", 5001, app), {"threaded": False, "use_reloader": True})]
     assert capsys.readouterr().out == " * Server: Werkzeug, because of threaded=False\n"
+
+
+def test_werkzeug_serves_wsgi_only() -> None:
+    """Asking for RSGI together with what only Werkzeug's server can do is a contradiction, and the message says which."""
+    with pytest.raises(SettingsError, match="interface='rsgi' cannot be had with threaded=False"):
+        run_werkzeug(app, "127.0.0.1", 5001, {"interface": "rsgi"}, "threaded=False")

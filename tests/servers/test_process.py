@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from quaff.servers.process import HANDLED, READY
+from quaff.servers.interface import Choice
+from quaff.servers.process import HANDLED, READY, how_it_serves
 from tests.servers.process import PATIENCE, clean_environment
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
@@ -23,7 +24,7 @@ from quaff.servers.process import HANDLED, become_worker
 from quaff.servers.settings import Address, ServeSettings
 from quaff.servers.sockets import listen
 
-settings = ServeSettings(bind=Address("127.0.0.1", 0), workers=1)
+settings = ServeSettings(bind=Address("127.0.0.1", 0), workers=1, interface={interface!r})
 listener = listen(settings.bind)
 ready_read, ready_write = os.pipe()
 
@@ -44,16 +45,23 @@ if pid == 0:
     become_worker(load, listener, settings, 1, ready_write)
 signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 os.close(ready_write)
-said = os.read(ready_read, 10)
+said = os.read(ready_read, 1000)
 print("said", said, flush=True)
 {then}
 print("code", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
-def run(folder: Path, *, load: str = "return app", then: str = "os.kill(pid, signal.SIGTERM)") -> str:
+def run(
+    folder: Path,
+    *,
+    load: str = "return app",
+    then: str = "os.kill(pid, signal.SIGTERM)",
+    interface: str | None = None,
+) -> str:
     """Run the program, and return what it and its worker printed."""
     code = PARENT.replace("{load}", textwrap.indent(load, "    ")).replace("{then}", then)
+    code = code.replace("{interface!r}", repr(interface))
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -68,10 +76,48 @@ def run(folder: Path, *, load: str = "return app", then: str = "os.kill(pid, sig
 
 
 def test_a_worker_says_that_it_serves_and_stops_with_code_0(tmp_path: Path) -> None:
-    """It writes to its pipe once it serves, and SIGTERM ends it well."""
+    """It writes to its pipe once it serves, and over which interface; SIGTERM ends it well."""
     output = run(tmp_path)
-    assert f"said {READY!r}" in output
+    assert f"said {READY + b' over WSGI: a WSGI callable'!r}" in output
     assert "code 0" in output
+
+
+ASYNC_APP = """\
+from quaff import Quaff
+app = Quaff("tests.servers.process")
+@app.get("/")
+async def index():
+    return "fine"
+return app
+"""
+
+
+@pytest.mark.parametrize(
+    "interface,said", [(None, "RSGI: "), ("rsgi", "RSGI: --interface"), ("wsgi", "WSGI: --interface")]
+)
+def test_an_async_app_is_served_over_rsgi(tmp_path: Path, interface: str | None, said: str) -> None:
+    """The worker looks at the app that it loaded, unless the settings decide; it stops as well as any other."""
+    output = run(tmp_path, load=ASYNC_APP, interface=interface)
+    assert f" over {said}" in output
+    assert "code 0" in output
+    assert "Traceback" not in output
+
+
+def test_an_interface_that_the_app_does_not_speak_is_one_message(tmp_path: Path) -> None:
+    """RSGI for a WSGI function is refused without a traceback, and nothing is served."""
+    output = run(tmp_path, then="", interface="rsgi")
+    assert "said b''" in output
+    assert "Error: interface='rsgi': the app is of the type 'function'" in output
+    assert "Traceback" not in output
+    assert "code 1" in output
+
+
+def test_the_first_worker_speaks_for_all() -> None:
+    """All workers run the same app, so one line is enough; it is short enough to be read at once."""
+    choice = Choice("rsgi", "the view 'chat' is async")
+    assert how_it_serves(1, choice) == b" over RSGI: the view 'chat' is async"
+    assert how_it_serves(2, choice) == b""
+    assert len(how_it_serves(1, Choice("rsgi", "the view '" + "a" * 10_000 + "' is async"))) == 400
 
 
 def test_a_worker_that_cannot_load_says_nothing(tmp_path: Path) -> None:

@@ -179,12 +179,31 @@ def test_values_at_their_limits_are_taken(name: str, value: Any) -> None:
     assert getattr(ServeSettings(**{name: value}), name) == value
 
 
-@pytest.mark.parametrize("values", [{"http": "3"}, {"http": "1.1"}, {"tls_minimum": "1.1"}, {"tls_minimum": "tls1.2"}])
-def test_unknown_protocol_versions_are_refused(values: dict[str, str]) -> None:
-    """HTTP and TLS versions that the server does not speak are named in the message."""
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"http": "3"},
+        {"http": "1.1"},
+        {"tls_minimum": "1.1"},
+        {"tls_minimum": "tls1.2"},
+        {"interface": "asgi"},
+        {"interface": "RSGI"},
+        {"interface": ""},
+    ],
+)
+def test_unknown_protocols_are_refused(values: dict[str, str]) -> None:
+    """Interfaces, and versions of HTTP and TLS, that the server does not speak are named in the message."""
     ((name, value),) = values.items()
     with pytest.raises(SettingsError, match=f"{name}={value!r} is not one of"):
         ServeSettings(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("interface", [None, "wsgi", "rsgi"])
+def test_the_interface_can_be_asked_for(interface: str | None) -> None:
+    """By default the app chooses."""
+    assert ServeSettings(interface=interface).interface == interface
+    assert ServeSettings.from_mapping({"interface": interface}).interface == interface
+    assert ServeSettings().interface is None
 
 
 def test_tls_needs_certificate_and_key(pem: Path) -> None:

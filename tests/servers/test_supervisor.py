@@ -132,6 +132,72 @@ def test_where_it_serves_is_said_once_the_app_is_there(tmp_path: Path) -> None:
         assert server.output.index("Started worker 1") < server.output.index("Serving on")
 
 
+ASYNC_SERVICE = """\
+import asyncio, os
+from quaff import Quaff
+
+VERSION = "one"
+app = Quaff(__name__)
+
+
+@app.get("/")
+async def index():
+    return f"{VERSION} {os.getpid()} True"
+
+
+@app.get("/slow")
+async def slow():
+    print("slow began", flush=True)
+    await asyncio.sleep(1)
+    return "finished"
+
+
+@app.get("/endless")
+async def endless():
+    print("endless began", flush=True)
+    await asyncio.sleep(3600)
+"""
+
+
+def test_the_interface_is_said_once(tmp_path: Path) -> None:
+    """The first worker's line says over what the app is served, and why; the others say the same app's nothing."""
+    with serving(tmp_path, ASYNC_SERVICE, workers=3) as server:
+        assert server.get().status == 200
+        lines = [line for line in server.output.splitlines() if "Started worker" in line]
+        assert len(lines) == 3
+        assert re.search(r"Started worker 1 \(pid \d+\) over RSGI: .*'index'", lines[0])
+        assert server.output.count("over RSGI") == 1
+    with serving(tmp_path, workers=2) as server:
+        assert server.output.count(" over WSGI: a WSGI callable\n") == 1
+
+
+def test_an_async_app_is_reloaded_and_stopped_in_order(tmp_path: Path) -> None:
+    """Over RSGI too a reload serves new code, running requests finish, and the exit code is 0."""
+    with serving(tmp_path, ASYNC_SERVICE, workers=1) as server:
+        with in_background(lambda: server.get("/slow")) as result:
+            server.wait_for("slow began")
+            write(tmp_path, "service.py", ASYNC_SERVICE.replace('"one"', '"two"'))
+            server.send(signal.SIGHUP)
+            server.wait_for("Started worker 1", times=2)
+            assert server.get_when(lambda answer: answer.text.startswith("two"))
+            answer = result.get(timeout=PATIENCE)
+        assert isinstance(answer, Answer)
+        assert answer.text == "finished"
+        assert server.stop(signal.SIGTERM, group=False) == 0
+        assert "Traceback" not in server.output
+        assert "Killing" not in server.output
+
+
+def test_an_async_request_without_end_is_cancelled_in_time(tmp_path: Path) -> None:
+    """A view that only waits is ended before the worker would be killed, so that the app can shut down."""
+    with serving(tmp_path, ASYNC_SERVICE, workers=1, graceful_timeout=3) as server:
+        with in_background(lambda: server.get("/endless")):
+            server.wait_for("endless began")
+            assert server.stop(signal.SIGTERM, group=False) == 0
+        assert "Killing" not in server.output
+        assert "Stopped worker 1" in server.output
+
+
 def test_the_supervisor_does_not_import_the_app(tmp_path: Path) -> None:
     """The app is imported in the workers only: that is what makes reloading possible."""
     code = "import os\nprint('imported by', os.getpid(), flush=True)\n" + SERVICE

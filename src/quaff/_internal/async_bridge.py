@@ -1,4 +1,4 @@
-"""Running coroutines from synchronous code on one long-lived event loop.
+"""Running coroutines from synchronous code: on the loop that serves the request, else on one long-lived loop of the process.
 
 Flask (through asgiref) starts a new loop, and often a new thread, for each async view. One loop per process, in a daemon
 thread of its own, lets async clients keep their connections and costs two thread hand-offs a call. The coroutine sees the
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from contextvars import Context, copy_context
+from contextvars import Context, ContextVar, copy_context
 from functools import update_wrapper
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -21,6 +22,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+loop_of_request: ContextVar[AbstractEventLoop | None] = ContextVar("quaff.loop", default=None)
+"""The loop that serves the current request, set for code that it hands to a worker thread; None under a WSGI server."""
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Tell whether *function* belongs on a loop: a coroutine function, or one that makes an async generator."""
+    return iscoroutinefunction(function) or isasyncgenfunction(function)
+
+
 class LoopThread:
     """A daemon thread that runs one event loop until the process ends."""
 
@@ -28,7 +38,6 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: AbstractEventLoop | None = None
         self._process = 0
-        self._thread: threading.Thread | None = None
 
     def loop(self) -> AbstractEventLoop:
         """Return the running loop, starting it on first use and again in a forked child."""
@@ -55,20 +64,22 @@ class LoopThread:
             finally:
                 loop.close()
 
-        self._thread = threading.Thread(target=run, name="quaff-async", daemon=True)
-        self._thread.start()
+        threading.Thread(target=run, name="quaff-async", daemon=True).start()
         started.wait()
         return loop
-
-    def owns_current_thread(self) -> bool:
-        """Tell whether the caller runs on the loop's own thread, where waiting would be a deadlock."""
-        return threading.current_thread() is self._thread
 
 
 _shared = LoopThread()
 
 
-def _copy_back(context: Context) -> None:
+def loop_of_async_code() -> AbstractEventLoop:
+    """Return the loop for async functions that synchronous code calls: that of its request, else the process's own."""
+    loop = loop_of_request.get()
+    return _shared.loop() if loop is None or loop.is_closed() else loop
+
+
+def copy_back(context: Context) -> None:
+    """Let the caller see what code that ran in *context*, a copy of the caller's, set there."""
     for variable, value in context.items():
         try:
             if variable.get() is value:
@@ -81,9 +92,12 @@ def _copy_back(context: Context) -> None:
 def run_coroutine(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call an async function and wait for its result.
 
-    :raises RuntimeError: when called from the loop's own thread, where it could never finish.
+    :raises RuntimeError: when called from the thread of the loop that it would run on, where it could never finish.
     """
-    if _shared.owns_current_thread():
+    from asyncio import _get_running_loop
+
+    loop = loop_of_async_code()
+    if _get_running_loop() is loop:
         name = getattr(function, "__name__", repr(function))
         raise RuntimeError(
             f"{name}() is async and was called through a sync function that itself runs on the async loop. "
@@ -91,7 +105,6 @@ def run_coroutine(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, 
         )
     # Called here: wrong arguments are the caller's error, and the loop would only log it.
     coroutine = function(*args, **kwargs)
-    loop = _shared.loop()
     context = copy_context()
     done = threading.Event()
     results: list[R] = []
@@ -109,7 +122,7 @@ def run_coroutine(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, 
     tasks: list[Any] = []
     loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(run(), context=context)))
     done.wait()
-    _copy_back(context)
+    copy_back(context)
     if not errors:
         return results[0]
     try:

@@ -92,6 +92,9 @@ def load_or_show(info: ScriptInfo) -> WSGIApp:
     help=f"Files matching these fnmatch patterns do not restart it; separated by {os.pathsep!r}.",
 )
 @click.option("--access-log/--no-access-log", default=True, help="Print a line for each request. By default so.")
+@click.option(
+    "--interface", type=click.Choice(["wsgi", "rsgi"]), help="Threads or event loop. By default the app's choice."
+)
 @pass_script_info
 def run_command(
     info: ScriptInfo,
@@ -113,9 +116,12 @@ def run_command(
     take_target(info, target)
     app = load_or_show(info)
     debug: bool = patchable("get_debug_flag")()
+    # What `load_or_show` gives for an app with a mistake in it is a WSGI function, under which the reloader must go on.
+    interface = options["interface"] if hasattr(app, "__rsgi__") else None
     server_options = {
         "use_reloader": debug if reload is None else reload,
-        "use_debugger": debug if debugger is None else debugger,
+        # The debugger is for WSGI. What debug mode brings along gives way to what was asked for.
+        "use_debugger": debug and interface != "rsgi" if debugger is None else debugger,
         "threaded": options["with_threads"],
         "ssl_context": options["cert"],
         "extra_files": options["extra_files"],
@@ -127,7 +133,8 @@ def run_command(
     if run_simple is not None and not is_werkzeugs(run_simple):
         run_simple(host, port, app, **server_options)
     else:
-        run_development(app, host, port, banner=False, access_log=access_log, **server_options)
+        own_options = {"access_log": access_log, "interface": interface}
+        run_development(app, host, port, banner=False, **own_options, **server_options)
 
 
 run_command.params.insert(0, _debug_option)

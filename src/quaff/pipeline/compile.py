@@ -1,4 +1,4 @@
-"""Assembles the lines of the phases into one function per route and method.
+"""Assembles the lines of the phases into one function per route and method: a plain one, or a coroutine function.
 
 The frame around the phases is that of `reference.py`: an error of a hook or the view goes to `handle_user_exception`, an
 error after that to `handle_exception`, and the request is ended whatever happens. Read first: `docs/design.md`, which
@@ -14,10 +14,12 @@ from .._internal.codegen import build_function
 from ..ctx import RequestContext
 from ..globals import NO_CONTEXT, current_context
 from .ending import end_request
+from .handover import handle_error
 from .phases import Phase
 from .plan import Plan
 from .results import finish_anew
-from .steps import STEPS, Scope
+from .scope import Scope
+from .steps import STEPS, answer_lines
 
 Handler = Callable[..., Any]
 
@@ -49,7 +51,8 @@ def source_of(plan: Plan, scope: Scope) -> str:
     def phase(which: Phase, depth: int) -> list[str]:
         return ["    " * depth + line for line in STEPS[which](plan, scope)]
 
-    lines = ["def handle(environ, start_response, captured):"]
+    arguments = "exchange, captured" if scope.native else "environ, start_response, captured"
+    lines = [f"{'async ' if scope.native else ''}def handle({arguments}):"]
     lines += phase(Phase.BIND, 1)
     lines += ["    error = None", "    try:", "        try:"]
     lines += phase(Phase.OPEN, 3)
@@ -57,18 +60,18 @@ def source_of(plan: Plan, scope: Scope) -> str:
     lines += phase(Phase.START, 4) + phase(Phase.BEFORE, 4) + phase(Phase.VIEW, 4)
     lines += [
         "            except Exception as exception:",
-        "                rv = app.handle_user_exception(exception)",
+        f"                rv = {_answer_to_error('app.handle_user_exception', scope)}",
     ]
     lines += [
         "            if revision.value != compiled_at:",
-        "                response = finish_anew(app, rv)",
+        f"                response = {scope.hand_over('finish_anew', 'app, rv')}",
         "            else:",
     ]
     lines += phase(Phase.RESULT, 4) + phase(Phase.AFTER, 4) + phase(Phase.SESSION, 4) + phase(Phase.FINISHED, 4)
     lines += [
         "        except Exception as exception:",
         "            error = exception",
-        "            response = app.handle_exception(exception)",
+        f"            response = {_answer_to_error('app.handle_exception', scope)}",
         "        except BaseException as exception:",
         "            error = exception",
         "            raise",
@@ -78,14 +81,22 @@ def source_of(plan: Plan, scope: Scope) -> str:
     lines += phase(Phase.END, 2)
     # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
     lines += ["        error = None"]
+    lines += ["    " + line for line in answer_lines(scope)]
     return "\n".join(lines) + "\n"
 
 
+def _answer_to_error(method: str, scope: Scope) -> str:
+    if not scope.native:
+        return f"{method}(exception)"
+    scope.add("handle_error", handle_error)
+    return scope.hand_over("handle_error", f"{method}, exception")
+
+
 def compile_handler(plan: Plan, ask_the_map: Handler) -> Handler:
-    """Return the function that serves the requests of *plan*'s route and method.
+    """Return the function that serves the requests of *plan*'s route and method; a coroutine function for a native plan.
 
     :param ask_the_map: serves the request in the reference pipeline, when a converter refuses a value.
     """
-    scope = Scope(_names(plan, ask_the_map))
+    scope = Scope(_names(plan, ask_the_map), native=plan.native)
     source = source_of(plan, scope)
     return build_function("pipeline", "handle", source, scope.names)

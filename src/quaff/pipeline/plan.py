@@ -8,9 +8,11 @@ from itertools import chain
 from typing import Any
 
 from .. import signals
+from .._internal.async_bridge import is_async
 from ..helpers import _split_blueprint_path
 from ..json.provider import DefaultJSONProvider
 from ..routing.router import Route
+from ..views import async_view
 from ..wrappers import Request, Response
 
 _TEARDOWN_METHODS = ("do_teardown_request", "do_teardown_appcontext", "should_ignore_error")
@@ -33,8 +35,11 @@ class Plan:
     method: str
     """The request method."""
 
+    native: bool
+    """Whether this is for a coroutine on the server's loop: functions are kept as they are, not made synchronous."""
+
     view: Callable[..., Any] | None
-    """The view, made synchronous; None to answer with a routing error."""
+    """The view, made synchronous unless `native`; None to answer with a routing error."""
 
     preprocessors: tuple[Callable[..., Any], ...]
     """URL value preprocessors in their order."""
@@ -77,6 +82,12 @@ class Plan:
 
     signals_finished: bool
     """Whether somebody listens to `request_finished`."""
+
+    @property
+    def has_async(self) -> bool:
+        """Whether a `native` plan holds something that belongs on a loop. The rest runs in one thread as it is."""
+        functions = (*self.before, *self.after, *(() if self.view is None else (self.view,)))
+        return any(map(is_async, functions))
 
     @property
     def wants_response(self) -> bool:
@@ -131,15 +142,18 @@ def _view_that_is_missing(endpoint: str) -> Callable[..., Any]:
     return view
 
 
-def make_plan(app: Any, route: Route | None, method: str) -> Plan:
-    """Look everything up that a request of *route* would look up in Flask."""
+def make_plan(app: Any, route: Route | None, method: str, *, native: bool = False) -> Plan:
+    """Look everything up that a request of *route* would look up in Flask.
+
+    :param native: keep async functions as they are, for a coroutine on the server's loop.
+    """
     # First: what changes while the plan is made makes it stale.
     revision: int = app._revision.value
     endpoint = "" if route is None else route.endpoint
     blueprints = _split_blueprint_path(endpoint.rpartition(".")[0]) if "." in endpoint else []
     outer_first = (None, *reversed(blueprints))
     inner_first = (*blueprints, None)
-    sync = app.ensure_sync
+    sync = (lambda function: function) if native else app.ensure_sync
 
     def functions(registry: Any, names: Any) -> list[list[Callable[..., Any]]]:
         return [list(registry[name]) for name in names if name in registry]
@@ -149,7 +163,8 @@ def make_plan(app: Any, route: Route | None, method: str) -> Plan:
 
     view = None
     if route is not None and not (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
-        view = sync(app.view_functions.get(endpoint) or _view_that_is_missing(endpoint))
+        function = app.view_functions.get(endpoint) or _view_that_is_missing(endpoint)
+        view = async_view(function, method) if native else sync(function)
     tears_down = (
         any(app.teardown_request_funcs.get(name) for name in inner_first)
         or bool(app.teardown_appcontext_funcs)
@@ -162,6 +177,7 @@ def make_plan(app: Any, route: Route | None, method: str) -> Plan:
         revision=revision,
         route=route,
         method=method,
+        native=native,
         view=view,
         # COMPAT: Flask calls these as they are: an async one never runs.
         preprocessors=tuple(chain.from_iterable(functions(app.url_value_preprocessors, outer_first))),

@@ -1,9 +1,11 @@
 """The lines of each phase.
 
 A step is a function that takes the plan and a `Scope` and returns source lines for its phase, without indentation; names
-that the lines use go into the scope. A step that has nothing to do for a plan returns no lines. Lines may use:
+that the lines use go into the scope, which also writes the calls (`scope.py`). A step that has nothing to do for a plan
+returns no lines. Lines may use:
 
-    environ, start_response, captured       the handler's arguments
+    environ, start_response, captured       the arguments of a plain handler
+    exchange, captured                      the arguments of a coroutine handler: the request as the server gave it
     context                                 the request context
     rv                                      what a before hook or the view returned
     response                                the response object, None while there is none
@@ -14,9 +16,9 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Callable
-from typing import Any
 
 from .. import signals
+from .handover import first_answer, parts_of, pass_on, preprocess_all
 from .opening import announce_app_context, open_session_first
 from .phases import Phase
 from .plan import Plan
@@ -30,29 +32,15 @@ from .results import (
     run_after_functions,
     save_session,
 )
+from .scope import Scope
 
-Step = Callable[[Plan, "Scope"], list[str]]
-
-
-class Scope:
-    """The names that generated lines refer to."""
-
-    def __init__(self, names: dict[str, Any]) -> None:
-        self.names = names
-
-    def add(self, name: str, value: Any) -> str:
-        """Make *value* known as *name* and return the name."""
-        self.names[name] = value
-        return name
-
-    def add_all(self, prefix: str, values: tuple[Any, ...]) -> list[str]:
-        """Make values known as `prefix_0`, `prefix_1`, ... and return the names."""
-        return [self.add(f"{prefix}_{index}", value) for index, value in enumerate(values)]
+Step = Callable[[Plan, Scope], list[str]]
 
 
 def bind_lines(plan: Plan, scope: Scope) -> list[str]:
     """Make the context and bind it. The context is filled here: calling its `__init__` would cost as much again."""
-    lines = ["context = new(RequestContext)", "context.app = app", "context.environ = environ"]
+    origin = "context.exchange = exchange" if scope.native else "context.environ = environ"
+    lines = ["context = new(RequestContext)", "context.app = app", origin]
     if plan.route is None:
         lines += ["context.routing_failure = captured"]
     elif not plan.eager_session:
@@ -98,7 +86,7 @@ def _conversion_lines(plan: Plan, scope: Scope) -> list[str]:
         "try:",
         "    values = route.convert(*captured)",
         "except ValueError:",
-        "    return ask_the_map(environ, start_response)",
+        f"    return {'await exchange.run_in_thread()' if scope.native else 'ask_the_map(environ, start_response)'}",
     ]
 
 
@@ -107,12 +95,12 @@ def open_lines(plan: Plan, scope: Scope) -> list[str]:
     lines = []
     if plan.signals_pushed:
         scope.add("announce_app_context", announce_app_context)
-        lines += ["if context.owns_app_context:", "    announce_app_context(context, bound)"]
+        lines += ["if context.owns_app_context:", f"    {scope.hand_over('announce_app_context', 'context, bound')}"]
     if plan.eager_session:
         scope.add("open_session_first", open_session_first)
         values = "values" if _converts_itself(plan) else "route.convert(*captured)"
         matched = "None, None" if plan.route is None else f"route, {values}"
-        lines.append(f"open_session_first(context, {matched})")
+        lines.append(scope.hand_over("open_session_first", f"context, {matched}"))
     return lines
 
 
@@ -120,23 +108,27 @@ def start_lines(plan: Plan, scope: Scope) -> list[str]:
     """Run what comes before all hooks."""
     lines = []
     if plan.first_request:
-        lines.append("app.run_first_request_functions()")
+        lines.append(scope.hand_over("app.run_first_request_functions"))
     if plan.signals_started:
         scope.add("request_started", signals.request_started)
-        lines.append("request_started.send(app, _async_wrapper=ensure_sync)")
-    if plan.preprocessors:
+        lines.append(scope.hand_over("request_started.send", "app, _async_wrapper=ensure_sync"))
+    if plan.preprocessors and not scope.native:
         lines.append("request = context.request")
         names = scope.add_all("preprocess", plan.preprocessors)
         lines += [f"{name}(request.endpoint, request.view_args)" for name in names]
+    elif plan.preprocessors:
+        scope.add("preprocessors", plan.preprocessors)
+        scope.add("preprocess_all", preprocess_all)
+        lines.append(scope.hand_over("preprocess_all", "preprocessors, context.request"))
     return lines
 
 
 def before_lines(plan: Plan, scope: Scope) -> list[str]:
     """Run the before_request functions until one answers."""
-    names = scope.add_all("before", plan.before)
-    lines = [f"rv = {names[0]}()"] if names else []
-    for name in names[1:]:
-        lines += ["if rv is None:", f"    rv = {name}()"]
+    calls = scope.calls("before", plan.before, first_answer)
+    lines = [f"rv = {calls[0]}"] if calls else []
+    for call in calls[1:]:
+        lines += ["if rv is None:", f"    rv = {call}"]
     return lines
 
 
@@ -157,7 +149,6 @@ def _view_call(plan: Plan, scope: Scope) -> list[str]:
         return ["rv = captured.outcome(context)"]
     if plan.view is None:
         return ["rv = app.make_default_options_response()"]
-    scope.add("view", plan.view)
     if _converts_itself(plan):
         arguments = "**values"
     else:
@@ -167,11 +158,11 @@ def _view_call(plan: Plan, scope: Scope) -> list[str]:
         return [
             "request = context.made_request",
             "if request is None:",
-            f"    rv = view({arguments})",
+            f"    rv = {scope.call('view', plan.view, arguments)}",
             "else:",
-            "    rv = view(**request.view_args)",
+            f"    rv = {scope.call('view', plan.view, '**request.view_args')}",
         ]
-    return [f"rv = view({arguments})"]
+    return [f"rv = {scope.call('view', plan.view, arguments)}"]
 
 
 def _argument_expressions(plan: Plan, scope: Scope) -> list[tuple[str, str]]:
@@ -218,7 +209,7 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
     guard = "context.after_functions is None and context.opened_session is None"
     if plan.refreshes_session:
         scope.add("opens_session_to_refresh", opens_session_to_refresh)
-        guard += " and not ('HTTP_COOKIE' in environ and opens_session_to_refresh(context))"
+        guard += f" and not ({_HAS_COOKIE[scope.native]} and opens_session_to_refresh(context))"
     lines = ["body = None", f"if {guard}:", "    kind = type(rv)"]
     if plan.route is None:
         scope.add("Answer", Answer)
@@ -279,10 +270,9 @@ def after_lines(plan: Plan, scope: Scope) -> list[str]:
     scope.add("run_after_functions", run_after_functions)
     lines = [
         "    if context.after_functions is not None:",
-        "        response = run_after_functions(context, response)",
+        f"        response = {scope.hand_over('run_after_functions', 'context, response')}",
     ]
-    lines += [f"    response = {name}(response)" for name in scope.add_all("after", plan.after)]
-    return lines
+    return [*lines, *(f"    response = {call}" for call in scope.calls("after", plan.after, pass_on, "response"))]
 
 
 def session_lines(plan: Plan, scope: Scope) -> list[str]:
@@ -292,8 +282,14 @@ def session_lines(plan: Plan, scope: Scope) -> list[str]:
     if plan.wants_response and plan.refreshes_session:
         # Without the direct way nobody has looked yet.
         scope.add("opens_session_to_refresh", opens_session_to_refresh)
-        opened = f"({opened} or 'HTTP_COOKIE' in environ and opens_session_to_refresh(context))"
-    return [f"    if {opened}:", "        save_session(context, response)"]
+        opened = f"({opened} or {_HAS_COOKIE[scope.native]} and opens_session_to_refresh(context))"
+    # The interface of our own only computes; another one may go to a store.
+    call = (
+        scope.hand_over("save_session", "context, response")
+        if plan.eager_session
+        else "save_session(context, response)"
+    )
+    return [f"    if {opened}:", f"        {call}"]
 
 
 def finished_lines(plan: Plan, scope: Scope) -> list[str]:
@@ -301,18 +297,23 @@ def finished_lines(plan: Plan, scope: Scope) -> list[str]:
     if not plan.signals_finished:
         return []
     scope.add("request_finished", signals.request_finished)
-    return ["    request_finished.send(app, _async_wrapper=ensure_sync, response=response)"]
+    arguments = "app, _async_wrapper=ensure_sync, response=response"
+    return [f"    {scope.hand_over('request_finished.send', arguments)}"]
 
 
 def send_lines(plan: Plan, scope: Scope) -> list[str]:
-    """Hand status, headers and body to the server."""
+    """Hand status, headers and body to the server; in a coroutine, have them ready for `answer_lines`."""
+    # RFC: 9110 section 9.3.2: HEAD has the headers of GET and no content.
+    is_head = "environ['REQUEST_METHOD'] == 'HEAD'" if plan.route is None else str(plan.method == "HEAD")
+    if scope.native:
+        scope.add("parts_of", parts_of)
+        lines = [] if plan.wants_response else ["if response is not None:"]
+        lines.append(f"{'    ' * len(lines)}status, headers, body = parts_of(response, context.environ)")
+        return [*lines, *(["else:", "    body = b''"] if plan.method == "HEAD" and not plan.wants_response else [])]
     if plan.wants_response:
         return ["return response(environ, start_response)"]
     # PERF: Granian sends a list of one bytes object without iterating; any other iterable costs a fifth.
-    # RFC: 9110 section 9.3.2: HEAD has the headers of GET and no content.
-    body = "[]" if plan.method == "HEAD" else "[body]"
-    if plan.route is None:
-        body = "[] if environ['REQUEST_METHOD'] == 'HEAD' else [body]"
+    body = {"True": "[]", "False": "[body]"}.get(is_head, f"[] if {is_head} else [body]")
     return [
         "if response is not None:",
         "    return response(environ, start_response)",
@@ -321,24 +322,35 @@ def send_lines(plan: Plan, scope: Scope) -> list[str]:
     ]
 
 
+def answer_lines(scope: Scope) -> list[str]:
+    """Send what a coroutine has ready, after the request was torn down: a WSGI server does it in this order too."""
+    if not scope.native:
+        return []
+    return ["waiting = exchange.answer(status, headers, body)", "if waiting is not None:", "    await waiting"]
+
+
 def end_lines(plan: Plan, scope: Scope) -> list[str]:
     """Unbind the context, after the teardown functions if there are any."""
+    end = scope.hand_over("end_request", "context, token, error")
     if plan.tears_down:
-        return ["end_request(context, token, error)"]
+        return [end]
+    conditions = ["get_bound() is not context", "revision.value != compiled_at"]
+    if not scope.native:
+        conditions.insert(1, "'werkzeug.debug.preserve_context' in environ")
     return [
-        "if (",
-        "    get_bound() is not context",
-        "    or 'werkzeug.debug.preserve_context' in environ",
-        "    or revision.value != compiled_at",
-        "):",
-        "    end_request(context, token, error)",
+        f"if {' or '.join(conditions)}:",
+        f"    {end}",
         "else:",
         "    reset_bound(token)",
         "    request = context.made_request",
         "    if request is not None:",
         f"        {'' if plan.eager_request else 'if request._has_files: '}request.close()",
-        "        environ['werkzeug.request'] = None",
+        f"        {'request.' if scope.native else ''}environ['werkzeug.request'] = None",
     ]
+
+
+_HAS_COOKIE = {False: "'HTTP_COOKIE' in environ", True: "exchange.has_cookie()"}
+"""How a plain handler and a coroutine see whether the request has a cookie."""
 
 
 STEPS: dict[Phase, Step] = {

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from ..errorhandlers import find_error_handler
 from ..hosts import refuse_host
+from ..mounting import Mount, find_mount_of_environ
 from ..routing.matcher import ASK_THE_MAP, Matcher
 from ..routing.patterns import Leaf
 from ..routing.router import Route, Router
@@ -85,6 +86,11 @@ def _runs_users_converters(route: Route) -> bool:
     return not all(getattr(method, "__module__", "").startswith(("werkzeug.", "quaff.")) for method in methods)
 
 
+def _run_in_thread(exchange: Any, captured: tuple[str, ...]) -> Any:
+    """Serve a request in whose route nothing is async: the plain way, in a worker thread."""
+    return exchange.run_in_thread()
+
+
 class CompiledTable:
     """Serves the requests of *app* as it was when the table was made."""
 
@@ -97,8 +103,13 @@ class CompiledTable:
         self._app = app
         self._made_at: deque[float] = deque(maxlen=_CHURN[0]) if previous is None else previous._made_at
         self._churning = self._is_churning()
-        self.is_wrapped: bool = app.overrides("wsgi_app")
+        self.has_middleware: bool = app.overrides("wsgi_app")
         """Whether middleware, or a subclass, stands in the place of `app.wsgi_app`."""
+
+        self.mounts: tuple[Mount, ...] = app.mounts
+        self.is_wrapped = self.has_middleware or bool(self.mounts)
+        """Whether somebody sees a request before the routes do: middleware, or mounted applications."""
+
         self.compiled = bool(
             app.compiled
             and map_revision is not None
@@ -114,6 +125,7 @@ class CompiledTable:
             self._router = self._take_router(previous) or Router(url_map, self._make_handler)
             self.static = self._router.static
             self._matchers = self._router.matchers
+        self._native_router: Router | None = None
         self._failures: dict[Any, RoutingFailure] = {}
         self._serve_failure: Handler | None = None
 
@@ -138,6 +150,37 @@ class CompiledTable:
         if _runs_users_converters(route):
             return lambda environ, start_response, captured: self.ask_the_map(environ, start_response)
         return compile_handler(make_plan(self._app, route, method), self.ask_the_map)
+
+    def find_native(self, method: str, path: str) -> tuple[Handler, tuple[str, ...]] | None:
+        """Return the handler of a path for a request on an event loop, and what it captured; None to serve it in a thread.
+
+        :param path: the decoded path.
+        """
+        router = self._native_router
+        if router is None:
+            router = self._native_router = self._make_native_router()
+        if path.isascii():
+            handler = router.static.get(path, {}).get(method)
+            if handler is not None:
+                return handler, ()
+        found = router.find(path, method)
+        return found if type(found) is tuple else None
+
+    def _make_native_router(self) -> Router:
+        return Router(self._app.url_map, self._make_native_handler)
+
+    def _make_native_handler(self, route: Route, method: str) -> Handler:
+        app = self._app
+        if not _runs_users_converters(route) and not app.overrides("dispatch_request"):
+            plan = make_plan(app, route, method, native=True)
+            if plan.has_async:
+                return compile_handler(plan, self.ask_the_map)
+        return _run_in_thread
+
+    def find_mount(self, environ: WSGIEnvironment) -> Mount | None:
+        """Return the mount that serves a request; None when the app itself does, which also refuses bad hosts."""
+        mount = find_mount_of_environ(environ, self.mounts)
+        return mount if mount is not None and self.is_host_fine(environ) else None
 
     def is_host_fine(self, environ: WSGIEnvironment) -> bool:
         """Check the host, and what a proxy middleware wrote into the environ; remember good hosts."""

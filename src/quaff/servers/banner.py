@@ -7,6 +7,7 @@ import sys
 
 from werkzeug._internal import _log
 
+from .interface import Choice
 from .reloader import is_child
 from .settings import bracket, is_loopback
 from .sockets import outside_address
@@ -49,6 +50,12 @@ def say_where(scheme: str, host: str, port: int) -> None:
     lines += [f" * Running on {url}" for url in addresses(scheme, host, port)]
     _log("info", "%s", "\n".join(lines))
     _log("info", "%s", style("Press CTRL+C to quit", "33"))
+
+
+def say_interface(choice: Choice) -> None:
+    """Say that the app is served over RSGI, and why; nothing for WSGI, and nothing in the child of a reloader."""
+    if choice.name == "rsgi" and not is_child():
+        print(f" * Interface: {choice}", flush=True)
 
 
 def say_no_console(host: str) -> None:

@@ -18,16 +18,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from .banner import say_no_console, say_what, say_where
-from .errors import ServerError
-from .fallback import needs_werkzeug, replaced_run_simple, run_werkzeug
+from .banner import say_interface, say_no_console, say_what, say_where
+from .errors import ServerError, SettingsError
+from .fallback import OWN_OPTIONS, needs_werkzeug, replaced_run_simple, run_werkzeug
+from .interface import Choice, choose_interface, start_chosen
 from .machine import default_threads
 from .reloader import is_child, run_with_reloader
 from .settings import Address, ServeSettings, is_loopback
 from .sockets import listen
 from .tls import check_certificate
-from .worker import RunningWorker, start_worker
-from .wsgi import WSGIApp, build_runner
+from .worker import RunningWorker
+from .wsgi import WSGIApp
 
 GRACE: Final = 0.4
 """Seconds that running requests get when the server is stopped by hand."""
@@ -41,8 +42,8 @@ def run_development(app: WSGIApp, host: str, port: int, *, banner: bool = True, 
     :param port: 0 picks a free one, which the banner names.
     :param banner: whether to say which app is served and whether debug mode is on.
     :param options: those of `werkzeug.serving.run_simple` (`use_reloader`, `use_debugger`, `threaded`, `ssl_context`,
-        `extra_files`, `exclude_patterns`, ...), and Quaff's own: `threads`, how many requests run at once, and
-        `access_log`, False for no line per request.
+        `extra_files`, `exclude_patterns`, ...), and Quaff's own: `threads`, how many requests run at once;
+        `access_log`, False for no line per request; and `interface`, `"wsgi"` or `"rsgi"` instead of the app's choice.
     :raises TypeError: for an option that neither knows.
     :raises SystemExit: with code 1 and one message when the address cannot be listened on.
     """
@@ -53,18 +54,14 @@ def run_development(app: WSGIApp, host: str, port: int, *, banner: bool = True, 
         replaced(host, port, app, **{name: value for name, value in options.items() if name not in OWN_OPTIONS})
         return
     check_options(options)
-    if reason := needs_werkzeug(host, options):
-        run_werkzeug(app, host, port, options, reason)
-        return
     try:
-        _run_granian(app, host, port, options)
+        if reason := needs_werkzeug(host, options):
+            run_werkzeug(app, host, port, options, reason)
+        else:
+            _run_granian(app, host, port, options)
     except ServerError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-OWN_OPTIONS: Final = frozenset({"access_log", "threads"})
-"""Options of the development server that Werkzeug's does not have."""
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -102,6 +99,7 @@ WERKZEUG_OPTIONS: Final = frozenset(
 
 def _run_granian(app: WSGIApp, host: str, port: int, options: dict[str, Any]) -> None:
     settings = development_settings(host, port, options)
+    choice = development_choice(app, options)
     check_certificate(settings)
     listener = _inherited_listener() or listen(
         settings.bind,
@@ -111,8 +109,9 @@ def _run_granian(app: WSGIApp, host: str, port: int, options: dict[str, Any]) ->
     with listener:
         os.environ["WERKZEUG_SERVER_FD"] = str(listener.fileno())
         if not is_child():
+            say_interface(choice)
             say_where("https" if settings.uses_tls else "http", host, listener.getsockname()[1])
-        serve = _Serving(app, host, listener, settings, options)
+        serve = _Serving(app, choice, listener, settings, options)
         if options.get("use_reloader"):
             listener.set_inheritable(True)
             serve.under_reloader()
@@ -130,10 +129,28 @@ def development_settings(host: str, port: int, options: dict[str, Any]) -> Serve
         bind=Address(host, port),
         workers=1,
         threads=options.get("threads") or default_threads(),
+        graceful_timeout=GRACE,
         header_timeout=60,
+        interface=options.get("interface"),
         certificate=Path(certificate) if certificate else None,
         key=Path(key) if key else None,
     )
+
+
+def development_choice(app: WSGIApp, options: dict[str, Any]) -> Choice:
+    """Return the interface to serve *app* over: WSGI under the debugger, which is made for it.
+
+    :raises SettingsError: when RSGI and the debugger are both asked for.
+    """
+    asked = options.get("interface")
+    if not options.get("use_debugger"):
+        return choose_interface(app, asked)
+    if asked == "rsgi":
+        raise SettingsError(
+            "interface='rsgi' cannot be had with the debugger, which is WSGI middleware. Turn it off: --no-debugger, or"
+            " app.run(use_debugger=False)."
+        )
+    return Choice("wsgi", "the debugger is on")
 
 
 def _inherited_listener() -> socket.socket | None:
@@ -150,14 +167,15 @@ class _Serving:
     """One run of the development server."""
 
     def __init__(
-        self, app: WSGIApp, host: str, listener: socket.socket, settings: ServeSettings, options: dict[str, Any]
+        self, app: WSGIApp, choice: Choice, listener: socket.socket, settings: ServeSettings, options: dict[str, Any]
     ) -> None:
         self._app = app
-        self._host = host
+        self._choice = choice
         self._listener = listener
         self._settings = settings
         self._options = options
         self._worker: RunningWorker | None = None
+        self._is_starting = False
 
     def start(self) -> RunningWorker:
         """Start serving, in threads of Granian's."""
@@ -165,17 +183,20 @@ class _Serving:
 
         app = self._app
         if self._options.get("use_debugger"):
-            app = debugged(app, self._host, evalex=self._options.get("use_evalex", True))
+            app = debugged(app, self._settings.bind.host, evalex=self._options.get("use_evalex", True))
         log = development_log() if self._options.get("access_log", True) else None
-        self._worker = start_worker(build_runner(app, log=log), self._listener, self._settings)
+        self._is_starting = True
+        try:
+            self._worker = start_chosen(self._choice, app, self._listener, self._settings, log=log)
+        finally:
+            self._is_starting = False
         return self._worker
 
     def in_this_thread(self) -> None:
         """Serve until Ctrl-C or SIGTERM."""
         with _stop_signals():
-            worker = self.start()
             try:
-                worker.wait()
+                self.start().wait()
             except KeyboardInterrupt:
                 pass
             finally:
@@ -199,20 +220,20 @@ class _Serving:
 
     def _finish(self, code: int = 0) -> None:
         worker = self._worker
-        if worker is None:
-            return
-        with contextlib.suppress(KeyboardInterrupt):
-            worker.stop(GRACE)
-        if not worker.drained:
+        if worker is not None:
+            with contextlib.suppress(KeyboardInterrupt):
+                worker.stop(GRACE)
+        # The reloader starts the worker in a thread, and may see a change before that is done.
+        if self._is_starting or (worker is not None and not worker.drained):
             atexit.register(_leave_without_waiting, worker, code)
 
 
-def _leave_without_waiting(worker: RunningWorker, code: int) -> None:
-    """End the process although a request is still running in one of Granian's threads.
+def _leave_without_waiting(worker: RunningWorker | None, code: int) -> None:
+    """End the process although a request is still running in one of Granian's threads, or is about to.
 
     The interpreter ends such threads by unwinding them, and Rust code answers that with an abort and a message.
     """
-    if worker.drained:
+    if worker is not None and worker.drained:
         return
     atexit.unregister(_leave_without_waiting)
     atexit._run_exitfuncs()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from .errors import SettingsError
 from .wsgi import WSGIApp
+
+OWN_OPTIONS: Final = frozenset({"access_log", "interface", "threads"})
+"""Options of the development server that Werkzeug's does not have."""
 
 RunSimple = Callable[..., None]
 """`werkzeug.serving.run_simple`, or what stands in for it."""
@@ -59,10 +63,16 @@ def run_werkzeug(app: WSGIApp, host: str, port: int, options: dict[str, Any], re
     """Serve *app* with Werkzeug's development server.
 
     :param reason: why, for the one line that says so.
+    :raises SettingsError: when another interface than WSGI is asked for.
     """
+    if options.get("interface") not in {None, "wsgi"}:
+        raise SettingsError(
+            f"interface={options['interface']!r} cannot be had with {reason}: that needs Werkzeug's server, which speaks"
+            " WSGI only. Leave one of the two out."
+        )
     from werkzeug.serving import is_running_from_reloader, run_simple
 
     if not is_running_from_reloader():
         print(f" * Server: Werkzeug, because of {reason}", flush=True)
-    known = {name: value for name, value in options.items() if name not in {"access_log", "threads"}}
+    known = {name: value for name, value in options.items() if name not in OWN_OPTIONS}
     run_simple(host, port, app, **known)

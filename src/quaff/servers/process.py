@@ -15,15 +15,17 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from .access import open_log, production_log
+from .errors import ServerError
+from .interface import Choice, choose_interface, start_chosen
 from .settings import ServeSettings
-from .worker import SETTLE, RunningWorker, start_worker
-from .wsgi import WSGIApp, build_runner
+from .worker import SETTLE, RunningWorker
+from .wsgi import WSGIApp
 
 LoadApp = Callable[[], WSGIApp]
 """Imports the app and returns it. What it has to say about a failure it prints itself, and raises SystemExit."""
 
 READY: Final = b"+"
-"""What a worker writes to its pipe when it serves."""
+"""What a worker writes to its pipe when it serves. `how_it_serves` may follow."""
 
 HANDLED: Final = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGCHLD") if hasattr(signal, name)
@@ -31,6 +33,8 @@ HANDLED: Final = tuple(
 """The signals that the supervisor handles. They are blocked while it forks; a worker lifts that."""
 
 _LOOK_UP: Final = 0.5
+_LONGEST_LINE: Final = 400
+"""Bytes. A pipe takes this much at once, so the supervisor reads all of it at once."""
 
 
 def become_worker(load: LoadApp, listener: socket.socket, settings: ServeSettings, number: int, ready: int) -> NoReturn:
@@ -43,8 +47,8 @@ def become_worker(load: LoadApp, listener: socket.socket, settings: ServeSetting
     parent = os.getppid()
     try:
         _reset_signals()
-        worker = _boot(load, listener, settings, number)
-        os.write(ready, READY)
+        worker, choice = _boot(load, listener, settings, number)
+        os.write(ready, READY + how_it_serves(number, choice))
         os.close(ready)
         _serve_until_stopped(worker, parent)
         if settings.access_log:
@@ -53,6 +57,8 @@ def become_worker(load: LoadApp, listener: socket.socket, settings: ServeSetting
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
+    except ServerError as error:
+        print(f"Error: {error}", file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -71,13 +77,21 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
 
-def _boot(load: LoadApp, listener: socket.socket, settings: ServeSettings, number: int) -> RunningWorker:
+def _boot(load: LoadApp, listener: socket.socket, settings: ServeSettings, number: int) -> tuple[RunningWorker, Choice]:
     app = load()
+    choice = choose_interface(app, settings.interface)
     log = production_log(open_log(settings.access_log)) if settings.access_log else None
-    run = build_runner(app, multiprocess=settings.workers > 1, log=log)
-    worker = start_worker(run, listener, settings, number=number)
+    worker = start_chosen(choice, app, listener, settings, number=number, log=log)
     signal.signal(signal.SIGTERM, lambda *_: stop_soon(worker))
-    return worker
+    return worker, choice
+
+
+def how_it_serves(number: int, choice: Choice) -> bytes:
+    """Return the end of the line that says that worker *number* was started: over which interface, and why.
+
+    Only the workers know the app, and all of them know the same, so the first one alone says it.
+    """
+    return f" over {choice}".encode()[:_LONGEST_LINE] if number == 1 else b""
 
 
 def stop_soon(worker: RunningWorker) -> None:

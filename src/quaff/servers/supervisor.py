@@ -76,10 +76,12 @@ def _log_to_stderr() -> None:
 
 def _serve_alone(load: LoadApp, settings: ServeSettings, listener: socket.socket) -> int:
     """Serve from this process, where the system cannot fork."""
-    from .worker import start_worker
-    from .wsgi import build_runner
+    from .interface import choose_interface, start_chosen
 
-    worker = start_worker(build_runner(load()), listener, settings)
+    app = load()
+    choice = choose_interface(app, settings.interface)
+    worker = start_chosen(choice, app, listener, settings)
+    logger.info("Started the worker over %s", choice)
     _announce(settings, listener)
     try:
         worker.wait()
@@ -233,12 +235,12 @@ class Supervisor:
 
     def _hear(self, worker: Worker, pipe: int) -> None:
         """Take note of what *worker* says on its *pipe*: that it serves, or by closing the pipe that it never will."""
-        said = os.read(pipe, len(READY))
+        said = os.read(pipe, 4096)
         os.close(pipe)
         worker.ready = None
-        if said != READY or worker.deadline is not None:
+        if not said.startswith(READY) or worker.deadline is not None:
             return
-        logger.info("Started %s", worker)
+        logger.info("Started %s%s", worker, said.removeprefix(READY).decode(errors="replace"))
         if not self._booted:
             self._booted = True
             _announce(self._settings, self._listener)

@@ -1,4 +1,4 @@
-"""Starting and stopping Granian's WSGI worker inside this process.
+"""Starting and stopping Granian's WSGI and RSGI workers inside this process.
 
 Granian's own servers start worker *processes* that import the app anew. That would run a script again for `app.run()`,
 and it takes the replacing of workers out of our hands, so Quaff starts the worker itself. This module is the only one
@@ -12,15 +12,23 @@ import os
 import socket
 import sys
 import threading
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .settings import ServeSettings
 from .wsgi import Runner
 
+if TYPE_CHECKING:
+    from .loop import RSGIApp
+
 _POLL: Final = 0.5
 """Seconds after which a wait looks up. The system may give a signal to one of Granian's threads, which does not wake the
 main thread; and on Windows nothing interrupts a wait."""
+
+_RETURN: Final = 1.0
+"""Seconds at most for Granian's threads to come back from Python code when everything is answered."""
 
 SETTLE: Final = 0.1
 """Seconds between turning connections away and stopping: those that were accepted before get their requests read."""
@@ -60,14 +68,16 @@ class _Once:
 class RunningWorker:
     """A worker that serves in threads of its own until it is told to stop."""
 
-    def __init__(  # Any: Granian has no types
-        self, signal: Any, drained: _Once, listener: socket.socket, descriptor: int
+    def __init__(
+        self, order_stop: Callable[[], None], drained: _Once, listener: socket.socket, descriptor: int
     ) -> None:
-        self._signal = signal
+        self._order_stop = order_stop
         self._drained = drained
         self._descriptor = descriptor
         self._family = socket.AF_INET if listener.family == socket.AF_INET6 else listener.family
         self._stopping = False
+        self.when_drained: Callable[[], None] | None = None
+        """Called once by `wait` when everything is answered."""
 
     @property
     def drained(self) -> bool:
@@ -82,8 +92,13 @@ class RunningWorker:
         if seconds is None:
             while not self._drained.wait(_POLL):
                 pass
-            return True
-        return self._drained.wait(seconds)
+        elif not self._drained.wait(seconds):
+            return False
+        _let_threads_return()
+        finish, self.when_drained = self.when_drained, None
+        if finish is not None:
+            finish()
+        return True
 
     def turn_away(self) -> None:
         """Take no new connections, and go on with those that there are; the workers beside this one take the new ones.
@@ -111,8 +126,24 @@ class RunningWorker:
         if not self._stopping:
             self._stopping = True
             # Granian takes the order once; a second one would block.
-            self._signal.set()
+            self._order_stop()
         return self.wait(seconds)
+
+
+def _let_threads_return() -> None:
+    """Wait a moment until Granian's threads have left Python.
+
+    The last of them says that the worker is drained, and goes on from there. If the interpreter ended in that moment it
+    would unwind the thread, and Rust code answers that with an abort of the process.
+    """
+    end = time.monotonic() + _RETURN
+    while time.monotonic() < end:
+        threads = threading.enumerate()
+        # A thread that Python did not start is known to it as a dummy, if at all.
+        own = {thread.ident for thread in threads if not isinstance(thread, threading._DummyThread)}
+        if sys._current_frames().keys() <= own:
+            return
+        time.sleep(0.002)
 
 
 def start_worker(run: Runner, listener: socket.socket, settings: ServeSettings, *, number: int = 1) -> RunningWorker:
@@ -121,41 +152,87 @@ def start_worker(run: Runner, listener: socket.socket, settings: ServeSettings, 
     :param listener: a listening socket. It stays open, and the caller's.
     :param number: of this worker among its siblings, for Granian's messages.
     """
+    signal = _new_signal()
+    drained = _Once()
+    signal.add_cb(drained.happen)
+    # A WSGI worker has no event loop; its constructor only looks this one name up.
+    loop = SimpleNamespace(call_soon=None)
+    descriptor = _launch("WSGIWorker", run, loop, signal, listener, settings, number)
+    return RunningWorker(signal.set, drained, listener, descriptor)
+
+
+def start_rsgi_worker(
+    callback: RSGIApp, listener: socket.socket, settings: ServeSettings, *, number: int = 1
+) -> RunningWorker:
+    """Serve *callback* on *listener* from an event loop in a thread of its own, and return once the app has started.
+
+    What the `startup` of *callback* raises is raised here, and nothing was accepted then. Its `shutdown` runs after the
+    last request, before the worker counts as drained.
+
+    :param listener: a listening socket. It stays open, and the caller's.
+    :param number: of this worker among its siblings, for Granian's messages.
+    """
+    from .._internal.threads import worker_threads
+    from .loop import ServingLoop
+
+    # Views and hooks that are not async run in these, as many at once as over WSGI.
+    worker_threads.limit = settings.threads
+    signal = _new_signal()
+    drained = _Once()
+    serving = ServingLoop(callback, grace=settings.graceful_timeout, halt=signal.set, ended=drained.happen)
+    signal.add_cb(serving.halted)
+    loop = serving.start()
+    descriptor = _launch("RSGIWorker", serving.watch, loop, signal, listener, settings, number)
+    return RunningWorker(serving.stop, drained, listener, descriptor)
+
+
+def _new_signal() -> Any:  # Any: Granian has no types
+    from granian._granian import WorkerSignal
+
+    return WorkerSignal()
+
+
+def _launch(
+    kind: str, answer: Any, loop: Any, signal: Any, listener: socket.socket, settings: ServeSettings, number: int
+) -> int:
+    """Let a worker of Granian's accept, and return its descriptor of the socket.
+
+    :param kind: name of the worker's class.
+    :param answer: what the worker calls for each request.
+    """
     from granian import _futures, _granian
 
     # The stubs of Granian 2.8 are older than its code.
     native: Any = _granian
     futures: Any = _futures
     quieten_granian()
-    signal = native.WorkerSignal()
-    drained = _Once()
-    signal.add_cb(drained.happen)
     # Granian closes the descriptor that it is given when it stops. Not `listener.dup()`: that makes the socket blocking
     # for a moment, for every process that shares it, and a worker that happens to accept then hangs.
     descriptor = os.dup(listener.fileno())
     listener.setblocking(False)
     holder = _hold(descriptor, listener, settings.backlog)
-    worker = native.WSGIWorker(
+    is_async = kind == "RSGIWorker"
+    worker = getattr(native, kind)(
         number,
         (None, holder),
         None,
         1,
         512,
-        settings.threads,
+        1 if is_async else settings.threads,
         30,
         settings.backpressure,
         settings.http_mode,
         _http1(settings),
         _http2(settings),
+        # Whether WebSockets are let in; a WSGI worker has none, and no such argument.
+        *([True] if is_async else []),
         None,
         *_tls(settings),
         (None, None),
     )
-    # A WSGI worker has no event loop; its constructor only looks this one name up.
-    loop = SimpleNamespace(call_soon=None)
     serve = worker.serve_mtr_uds if holder.is_uds() else worker.serve_mtr
-    serve(futures._new_cbscheduler(loop, run, impl_asyncio=True), loop, signal)
-    return RunningWorker(signal, drained, listener, descriptor)
+    serve(futures._new_cbscheduler(loop, answer, impl_asyncio=True), loop, signal)
+    return descriptor
 
 
 def quieten_granian() -> None:

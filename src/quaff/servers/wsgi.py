@@ -140,6 +140,17 @@ def send_pieces(protocol: GranianResponse, start: StartResponse, body: Iterable[
 
     :raises Protocol500: when the app never calls `start_response`.
     """
+    pieces = begin_pieces(start, body)
+    status = int(start.status[:3])
+    protocol.response_iter(status, start.headers, pieces)
+    return status
+
+
+def begin_pieces(start: StartResponse, body: Iterable[bytes]) -> Pieces:
+    """Return a *body* that is not a list as pieces, once the app has called `start_response`.
+
+    :raises Protocol500: when the app never calls it.
+    """
     first: list[bytes] = []
     try:
         iterator = iter(body)
@@ -148,12 +159,11 @@ def send_pieces(protocol: GranianResponse, start: StartResponse, body: Iterable[
             if piece is None:
                 raise Protocol500("The app returned a body and never called start_response().")
             first.append(piece)
-        status = int(start.status[:3])
+        int(start.status[:3])
     except BaseException:
         Pieces(body, iter(()), []).close()
         raise
-    protocol.response_iter(status, start.headers, Pieces(body, iterator, first))
-    return status
+    return Pieces(body, iterator, first)
 
 
 def with_log(run: Runner, log: Callable[[Environ, int, float], None]) -> Runner:
