@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -18,6 +19,7 @@ from quaff import Blueprint, Quaff, g, request, signals
 from quaff.globals import NO_CONTEXT, current_context
 from tests.differential import customizing
 from tests.differential.actions import ACTIONS, RESULTS
+from tests.differential.native import NativeClient
 from tests.differential.programs import Handler, Hook, Program, Step, View
 
 NOW = 1_700_000_000.0
@@ -114,7 +116,7 @@ class Built:
             "first request": lambda: scaffold.before_first_request_funcs,
             "context processor": lambda: scaffold.template_context_processors[None],
         }
-        registries[hook.kind]().append(function)
+        registries[hook.kind]().append(_of_kind(hook, function))
 
     def _preprocess_function(self, hook: Hook, label: str) -> Callable[..., Any]:
         return lambda endpoint, values: self.act(label, hook.actions, endpoint, dict(values or {}))
@@ -156,7 +158,8 @@ class Built:
             self.act(f"{label} {handler.key} {handler.place}", handler.actions, repr(error))
             return RESULTS[handler.result](self)
 
-        self._scaffold(handler.place).register_error_handler(CODES_AND_CLASSES[handler.key], handle)
+        function = _of_kind(handler, handle)
+        self._scaffold(handler.place).register_error_handler(CODES_AND_CLASSES[handler.key], function)
 
     def _add_view(self, view: View, label: str) -> None:
         def serve(**values: Any) -> Any:
@@ -166,8 +169,21 @@ class Built:
         options = dict(view.options)
         if "defaults" in options:
             options["defaults"] = dict(options["defaults"])
-        function = None if options.pop("no view", False) else serve
+        function = None if options.pop("no view", False) else _of_kind(view, serve)
         self._scaffold(view.place).add_url_rule(view.rule, label, function, methods=view.methods, **options)
+
+
+def _of_kind(part: Hook | View | Handler, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *function*, or a coroutine function that does the same, as the program says."""
+    # Preprocessors are called as they are, in Flask too.
+    if not part.is_async or (isinstance(part, Hook) and part.kind == "preprocess"):
+        return function
+
+    async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(0)
+        return function(*args, **kwargs)
+
+    return asynchronous
 
 
 @contextmanager
@@ -192,10 +208,10 @@ def connect(built: Built, stack: ExitStack, name: str, actions: tuple[str, ...],
 
 def _headers(headers: Headers) -> list[tuple[str, str]]:
     def normal(name: str, value: str) -> str:
-        if name == "Allow":
+        if name.lower() == "allow":
             # Werkzeug takes the methods out of a set.
             return ", ".join(sorted(value.split(", ")))
-        return re.sub(r"Expires=[^;]*", "Expires=...", value) if name == "Set-Cookie" else value
+        return re.sub(r"Expires=[^;]*", "Expires=...", value) if name.lower() == "set-cookie" else value
 
     return sorted((name, normal(name, value)) for name, value in headers)
 
@@ -217,24 +233,30 @@ def _anonymous(text: str) -> str:
     return re.sub(r"0x[0-9a-f]+|diff\.\w+", "...", text)
 
 
-def run(program: Program, *, compiled: bool) -> list[Any]:
-    """Run a program in one pipeline; return for each step what the caller saw and what happened in between."""
+def run(program: Program, *, compiled: bool, native: bool = False) -> list[Any]:
+    """Run a program in one pipeline; return for each step what the caller saw and what happened in between.
+
+    :param native: serve the requests on an event loop.
+    """
     built = Built(program, compiled=compiled)
     built.app.config.update({"SECRET_KEY": "key", **program.settings})
     story: list[Any] = []
     try:
         with ExitStack() as stack, mock.patch.object(time, "time", return_value=NOW):
             stack.enter_context(receivers(built))
-            _run_steps(built, stack, story)
+            client = built.app.test_client()
+            if native:
+                client = NativeClient(built.app, built.app.response_class, use_cookies=True)
+                client.runner = stack.enter_context(asyncio.Runner())
+            _run_steps(built, client, stack, story)
             _close(story, stack, built)
     finally:
         current_context.set(NO_CONTEXT)
     return story
 
 
-def _run_steps(built: Built, stack: ExitStack, story: list[Any]) -> None:
+def _run_steps(built: Built, client: Any, stack: ExitStack, story: list[Any]) -> None:
     program = built.program
-    client = built.app.test_client()
     if program.setting == "app context":
         stack.enter_context(built.app.app_context())
         g.outer = True

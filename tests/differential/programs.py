@@ -145,6 +145,7 @@ class Hook:
     place: str | None
     actions: tuple[str, ...]
     result: str | None = None
+    is_async: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ class View:
     actions: tuple[str, ...]
     result: str
     options: tuple[tuple[str, Any], ...] = ()
+    is_async: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ class Handler:
     place: str | None
     actions: tuple[str, ...]
     result: str
+    is_async: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,12 @@ def _results() -> SearchStrategy[str]:
 
 
 def _hooks() -> SearchStrategy[Hook]:
-    usual = st.builds(Hook, st.sampled_from(HOOKS), st.sampled_from(PLACES), _actions(), _maybe(_results()))
-    of_app = st.builds(Hook, st.sampled_from(APP_HOOKS), st.none(), _actions()).filter(_unbinds_what_it_binds)
+    usual = st.builds(
+        Hook, st.sampled_from(HOOKS), st.sampled_from(PLACES), _actions(), _maybe(_results()), _sometimes()
+    )
+    of_app = st.builds(Hook, st.sampled_from(APP_HOOKS), st.none(), _actions(), st.none(), _sometimes()).filter(
+        _unbinds_what_it_binds
+    )
     return st.one_of(usual, usual, of_app)
 
 
@@ -221,6 +228,10 @@ def _unbinds_what_it_binds(hook: Hook) -> bool:
     That is an error in both pipelines; which teardown functions still run before it is raised may differ.
     """
     return hook.kind != "teardown appcontext" or "leak app context" not in hook.actions
+
+
+def _sometimes() -> SearchStrategy[bool]:
+    return st.sampled_from([False, False, True])
 
 
 def _maybe(strategy: SearchStrategy[str]) -> SearchStrategy[str | None]:
@@ -238,11 +249,12 @@ def _views(draw: DrawFn) -> View:
         options.append(
             draw(st.sampled_from([("strict_slashes", False), ("provide_automatic_options", False), ("no view", True)]))
         )
-    return View(rule, draw(st.sampled_from(PLACES)), methods, draw(_actions(3)), draw(_results()), tuple(options))
+    place, actions, result = draw(st.sampled_from(PLACES)), draw(_actions(3)), draw(_results())
+    return View(rule, place, methods, actions, result, tuple(options), draw(_sometimes()))
 
 
 def _handlers() -> SearchStrategy[Handler]:
-    return st.builds(Handler, st.sampled_from(HANDLED), st.sampled_from(PLACES), _actions(1), _results())
+    return st.builds(Handler, st.sampled_from(HANDLED), st.sampled_from(PLACES), _actions(1), _results(), _sometimes())
 
 
 @st.composite

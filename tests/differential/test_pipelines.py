@@ -7,6 +7,7 @@ and signals with the contexts that each of them finds, `g`, flashes, log message
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,6 +51,37 @@ def test_random_programs(program: Program) -> None:
     compare(program)
 
 
+def _over_asgi(story: list[Any]) -> list[Any]:
+    """Return a story as it is told over ASGI: without reason phrases, the case of header names, and what stays behind."""
+    told = []
+    for entry in story:
+        if isinstance(entry, list) and len(entry) == 4:
+            step, seen, events, _left_behind = entry
+            if seen[0] != "raised":
+                seen = [seen[0][:3], sorted((name.lower(), value) for name, value in seen[1]), seen[2]]
+            told.append([step, seen, events])
+        else:
+            told.append(entry)
+    return told
+
+
+def compare_on_a_loop(program: Program) -> None:
+    """Run *program* in the reference pipeline under WSGI and on an event loop, and demand the same story."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reference = run(program, compiled=False)
+        native = run(program, compiled=True, native=True)
+    for expected, actual in zip(_over_asgi(reference), _over_asgi(native), strict=True):
+        assert actual == expected
+
+
+@examples(150)
+@given(program=programs())
+def test_random_programs_on_a_loop(program: Program) -> None:
+    """A coroutine on a server's loop tells the story that the reference pipeline tells under WSGI."""
+    compare_on_a_loop(replace(program, setting="plain"))
+
+
 CHANGES_WHAT_RUNS = {("after", "late after"), ("after", "clear after")}
 """A hook that changes the very list of hooks being run. The compiled pipeline goes by the list as the phase began."""
 
@@ -80,6 +112,49 @@ def app(**parts: Any) -> Program:
     views = tuple(View(rule, place, ("GET",), actions, result) for rule in ("/", "/n/<int:n0>") for place in places)
     steps = parts.pop("steps", (*REQUESTS, Step("/bp/"), Step("/bp/inner/n/7"), Step("/bp/inner/n/x")))
     return Program(**{"views": views, "hooks": hooks, "steps": steps, **parts})
+
+
+def mixed(program: Program, mix: str) -> Program:
+    """Make views, hooks and handlers of *program* async as *mix* says."""
+    return replace(
+        program,
+        views=tuple(replace(view, is_async="view" in mix) for view in program.views),
+        hooks=tuple(
+            replace(hook, is_async="all" in mix or ("odd" in mix and n % 2 == 1))
+            for n, hook in enumerate(program.hooks)
+        ),
+        handlers=tuple(replace(handler, is_async="all" in mix) for handler in program.handlers),
+    )
+
+
+each_mix = pytest.mark.parametrize("mix", ["view", "odd hooks", "view and odd hooks", "view and all hooks"])
+
+
+@each_mix
+@pytest.mark.parametrize("result", sorted(RESULTS))
+def test_each_result_on_a_loop(result: str, mix: str) -> None:
+    """Whatever a view or a hook returns becomes the same answer when it comes out of a coroutine."""
+    for parts in ({}, {"hooks": (Hook("before", None, ("count",), result), Hook("after", None, (), result))}):
+        program = mixed(app(result=result, **parts), mix)
+        compare(program)
+        compare_on_a_loop(program)
+
+
+@each_mix
+@pytest.mark.parametrize("action", sorted(ACTIONS))
+def test_each_action_on_a_loop(action: str, mix: str) -> None:
+    """Whatever views, hooks and handlers do has the same effect in a coroutine."""
+    if action == LEAKS:
+        pytest.skip("it is an error, and which hooks run until it is raised may differ")
+    handlers = tuple(Handler(key, None, ("look",), "tuple with status") for key in ("403", "404", "ValueError"))
+    for parts in (
+        {"handlers": handlers},
+        {"settings": {"TESTING": True}},
+        {"hooks": (Hook("teardown", None, (action,)),)},
+    ):
+        program = mixed(app(actions=(action, "where"), **parts), mix)
+        compare(program)
+        compare_on_a_loop(program)
 
 
 @pytest.mark.parametrize("hooks", ["with hooks", "without"])

@@ -156,7 +156,7 @@ def test_under_wsgi_all_async_code_shares_one_loop(app: Quaff, serve: Serve, int
 
 
 def test_async_views_wait_together(app: Quaff, serve: Serve) -> None:
-    """A hundred async views that wait for each other on a loop need no hundred threads; under WSGI as many wait as threads."""
+    """A hundred async views that wait for each other on a loop need no threads; under WSGI as many wait as threads."""
     arrived: list[int] = []
 
     @app.get("/")

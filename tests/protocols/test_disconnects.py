@@ -257,8 +257,7 @@ def test_a_client_that_comes_again(app: Quaff, serve: Serve) -> None:
 
     @app.get("/sync")
     def sync() -> str:
-        for _ in range(3):
-            seen.append(request.is_disconnected)
+        seen.extend(request.is_disconnected for _ in range(3))
         return "sync"
 
     served = serve(app)

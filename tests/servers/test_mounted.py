@@ -378,6 +378,7 @@ async def _raising(scope: Any, receive: Any, send: Any) -> None:
     raise ZeroDivisionError("before anything")
 
 
+@pytest.mark.parametrize("serve", ["wsgi", "rsgi"], indirect=True)
 @pytest.mark.parametrize("application", [_silent, _body_first, _no_end, _raising])
 def test_applications_that_break_the_protocol(
     serve: Callable[[Quaff], Served], application: ASGIApp, caplog: pytest.LogCaptureFixture

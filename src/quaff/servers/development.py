@@ -176,6 +176,7 @@ class _Serving:
         self._options = options
         self._worker: RunningWorker | None = None
         self._is_starting = False
+        self._is_over = False
 
     def start(self) -> RunningWorker:
         """Start serving, in threads of Granian's."""
@@ -188,6 +189,11 @@ class _Serving:
         self._is_starting = True
         try:
             self._worker = start_chosen(self._choice, app, self._listener, self._settings, log=log)
+        except Exception:
+            if self._is_over:
+                # In a thread of the reloader's: it saw a change, and the socket is closed already. This ends the thread.
+                raise SystemExit from None
+            raise
         finally:
             self._is_starting = False
         return self._worker
@@ -219,6 +225,7 @@ class _Serving:
             self._finish(code if isinstance(code, int) else 0)
 
     def _finish(self, code: int = 0) -> None:
+        self._is_over = True
         worker = self._worker
         if worker is not None:
             with contextlib.suppress(KeyboardInterrupt):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from werkzeug.exceptions import ClientDisconnected
 
-from .._internal.async_bridge import run_coroutine
+from .._internal.async_bridge import loop_of_request, run_coroutine
 from .._internal.threads import run_in_thread
 from ..mounting import Mount, find_mount
 from ..streaming import AsyncBody
@@ -306,6 +306,8 @@ async def serve_exchange(exchange: Exchange) -> None:
             found = table.find_native(exchange.method, exchange.path)
             if found is not None:
                 handler, captured = found
+                # For threads that async code starts, and for the error of sync code that would wait for the loop on it.
+                loop_of_request.set(asyncio.get_running_loop())
                 await _watched(handler(exchange, captured), exchange)
                 return
     await exchange.run_in_thread()

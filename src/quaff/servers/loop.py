@@ -73,8 +73,8 @@ class ServingLoop:
         What `startup` raises is raised here; the loop is closed then. Ctrl-C cancels it.
         """
         self._loop = new_event_loop()
-        threading.Thread(target=self._run, name="quaff-loop", daemon=True).start()
         try:
+            threading.Thread(target=self._run, name="quaff-loop", daemon=True).start()
             self._started.wait()
         except BaseException:
             self._call(self._give_up)
@@ -101,7 +101,10 @@ class ServingLoop:
             self._loop.call_soon_threadsafe(function)
 
     def _give_up(self) -> None:
-        if self._life is not None:
+        if self._life is None:
+            # Its first step is due on this very loop.
+            self._loop.call_soon(self._give_up)
+        else:
             self._life.cancel()
 
     async def watch(self, watcher: Any) -> None:
