@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from werkzeug.exceptions import BadRequestKeyError, HTTPException, NotFound
 from werkzeug.routing import RequestRedirect
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from quaff import Quaff, Response, abort, g, got_request_exception, request, session
+from quaff import Blueprint, Quaff, Response, abort, g, got_request_exception, request, session
 from quaff.debughelpers import FormDataRoutingRedirect
 from quaff.sessions import SecureCookieSessionInterface
 
@@ -510,3 +511,35 @@ def test_concurrent_requests_do_not_mix(app: Quaff) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+async def on_a_loop(*given: Any) -> Any:
+    """Do nothing, on a loop."""
+    return given[0] if given else None
+
+
+NEEDS: dict[str, tuple[Callable[[Quaff], Any], str | None]] = {
+    "nothing": (lambda app: app.add_url_rule("/", "view", lambda: "sync"), None),
+    "async view": (lambda app: app.add_url_rule("/", "view", on_a_loop), "the view 'view' is async"),
+    "before hook": (lambda app: app.before_request(on_a_loop), "the hook 'on_a_loop' is async"),
+    "after hook": (lambda app: app.after_request(on_a_loop), "the hook 'on_a_loop' is async"),
+    "teardown": (lambda app: app.teardown_request(on_a_loop), None),
+    "error handler": (lambda app: app.register_error_handler(404, on_a_loop), None),
+}
+
+
+@pytest.mark.parametrize("need", NEEDS)
+def test_needs_loop(need: str) -> None:
+    """An app with an async view or hook says which; what is reached through the bridge is no reason."""
+    app = Quaff("dispatch", static_folder=None)
+    register, reason = NEEDS[need]
+    register(app)
+    assert app.needs_loop() == reason
+
+
+def test_needs_loop_for_what_a_blueprint_has() -> None:
+    """Views and hooks of blueprints count as those of the app."""
+    app, part = Quaff("dispatch", static_folder=None), Blueprint("part", __name__)
+    part.before_request(on_a_loop)
+    app.register_blueprint(part)
+    assert app.needs_loop() == "the hook 'on_a_loop' is async"

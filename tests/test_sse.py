@@ -473,7 +473,7 @@ def test_an_error_while_closing_is_logged(caplog: pytest.LogCaptureFixture) -> N
         for source in (brittle(), stubborn()):
             stream = EventStream(source, heartbeat=0.01)
             pieces = stream.iter_encoded()
-            assert next(pieces) == b"data: a\n\n"
+            assert next(piece for piece in pieces if piece != b":\n\n") == b"data: a\n\n"
             if source.__name__ == "stubborn":
                 assert next(pieces) == b":\n\n"
             stream.close()
@@ -550,7 +550,9 @@ def test_an_async_source_may_refuse_to_be_cancelled() -> None:
     async def go_through() -> int:
         body: Any = EventStream(source(), heartbeat=0.01).response
         pieces = body.pieces()
-        assert [await anext(pieces), await anext(pieces)] == [b"data: a\n\n", b":\n\n"]
+        while await anext(pieces) == b":\n\n":
+            pass
+        assert await anext(pieces) == b":\n\n"
         await pieces.aclose()
         return len(asyncio.all_tasks())
 

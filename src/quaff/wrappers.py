@@ -20,6 +20,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as RequestBase
 from werkzeug.wrappers import Response as ResponseBase
+from werkzeug.wsgi import ClosingIterator
 
 from . import json
 from ._internal.attributes import lazy
@@ -543,6 +544,15 @@ class Response(ResponseBase):
                 start_response(self._status, headers)
                 return [] if environ["REQUEST_METHOD"] == "HEAD" else body
         return super().__call__(environ, start_response)
+
+    def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
+        """Return the body as a WSGI server takes it."""
+        body = super().get_app_iter(environ)
+        has_content = environ["REQUEST_METHOD"] != "HEAD" and self._status_code not in (204, 304)
+        if has_content and isinstance(self.response, AsyncBody) and isinstance(body, ClosingIterator):
+            # A server with an event loop takes the pieces there (`servers/exchange.py`).
+            body.async_body = self.response  # type: ignore[attr-defined]
+        return body
 
     def _plain_headers(self, chunk: Any) -> list[tuple[str, str]] | None:
         """Return the headers to send for a body of one chunk, or None when Werkzeug has to work them out."""

@@ -127,7 +127,7 @@ def mixed(program: Program, mix: str) -> Program:
     )
 
 
-each_mix = pytest.mark.parametrize("mix", ["view", "odd hooks", "view and odd hooks", "view and all hooks"])
+each_mix = pytest.mark.parametrize("mix", ["odd hooks", "view and all hooks"])
 
 
 @each_mix

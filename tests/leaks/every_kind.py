@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -326,6 +327,9 @@ class Size:
     kilobytes: int
     """Resident memory; 0 where the system does not tell."""
 
+    threads: int
+    """Threads that run."""
+
     @classmethod
     def now(cls) -> Size:
         """Measure this process, after a full collection."""
@@ -335,7 +339,7 @@ class Size:
         with contextlib.suppress(OSError):
             handles = len(os.listdir("/proc/self/fd"))
             kilobytes = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
-        return cls(len(gc.get_objects()), sys.getallocatedblocks(), handles, kilobytes)
+        return cls(len(gc.get_objects()), sys.getallocatedblocks(), handles, kilobytes, threading.active_count())
 
     def growth_since(self, earlier: Size) -> dict[str, int]:
         """Return by how much each measure has grown."""
@@ -343,19 +347,20 @@ class Size:
         return {name: value - before[name] for name, value in asdict(self).items()}
 
 
-def run(total: int, compiled: bool, leak: bool) -> dict[str, Any]:
-    """Send *total* requests after a warm-up; return the growth of the whole and of each kind."""
-    leaked: list[Any] | None = [] if leak else None
-    client = Client(build_app(compiled, leaked))
-    counts = {kind.name: total * kind.share // 1000 for kind in KINDS}
+def run(total: int, client: Any, kinds: list[Kind]) -> dict[str, Any]:
+    """Send *total* requests of *kinds* after a warm-up; return the growth of the whole and of each kind.
+
+    :param client: has a method `send` as `Client` has.
+    """
+    counts = {kind.name: total * kind.share // 1000 for kind in kinds}
     number = 0
-    for kind in KINDS:
+    for kind in kinds:
         for _ in range(max(WARM_UP, counts[kind.name] // 10)):
             number += 1
             client.send(kind, number)
     by_kind: dict[str, dict[str, Any]] = {}
     started = before = Size.now()
-    for kind in KINDS:
+    for kind in kinds:
         for _ in range(counts[kind.name]):
             number += 1
             client.send(kind, number)
@@ -372,7 +377,8 @@ def main() -> None:
     parser.add_argument("pipeline", choices=["compiled", "reference"])
     parser.add_argument("--leak", action="store_true")
     options = parser.parse_args()
-    print(json.dumps(run(options.total, options.pipeline == "compiled", options.leak)))
+    app = build_app(options.pipeline == "compiled", [] if options.leak else None)
+    print(json.dumps(run(options.total, Client(app), KINDS)))
 
 
 if __name__ == "__main__":

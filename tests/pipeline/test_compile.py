@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import inspect
 import linecache
 import traceback
 import weakref
@@ -16,7 +18,10 @@ from quaff.pipeline.compile import compile_handler, source_of
 from quaff.pipeline.plan import make_plan
 from quaff.pipeline.scope import Scope
 from quaff.routing.router import Route
+from quaff.servers.exchange import serve_request
 from tests.contracts.test_calls import environ, start_response
+from tests.protocols.harness import until
+from tests.servers.test_exchange import Recorded, serve
 
 
 def handler(app: Quaff, endpoint: str = "view", method: str = "GET") -> Any:
@@ -229,3 +234,103 @@ def test_nothing_of_a_request_is_kept(fails: bool) -> None:
         assert reference() is None
     finally:
         gc.enable()
+
+
+def native_handler(app: Quaff, endpoint: str = "view", method: str = "GET") -> Any:
+    """Return the coroutine handler of an endpoint."""
+    plan = make_plan(app, Route(app.url_map.rules_of(endpoint)[0]), method, native=True)
+    return compile_handler(plan, lambda *args: [b"asked"])
+
+
+async def async_answer(**values: Any) -> str:
+    """Answer with the arguments, or without any, after the loop has turned."""
+    await asyncio.sleep(0)
+    return f"answer {sorted(values.items())}" if values else "answer"
+
+
+def test_a_native_handler_is_a_coroutine_function() -> None:
+    """It is made of the same lines as the plain one; what is async is awaited, and its source is kept likewise."""
+    app = make_app(async_answer)
+    plain, native = handler(app), native_handler(app)
+    assert inspect.iscoroutinefunction(native)
+    assert not inspect.iscoroutinefunction(plain)
+    assert "rv = await view()\n" in native.__quaff_source__
+    assert "rv = view()\n" in plain.__quaff_source__
+    assert "".join(linecache.getlines(native.__code__.co_filename)) == native.__quaff_source__
+
+
+def test_native_routes_of_one_shape_share_their_code() -> None:
+    """Async routes that are alike are compiled once, apart from those that are not async."""
+    app = make_app(async_answer)
+    app.add_url_rule("/other", "other", async_answer)
+    assert native_handler(app).__code__ is native_handler(app, "other").__code__
+    assert native_handler(app).__code__ is not handler(app).__code__
+
+
+def test_a_traceback_shows_the_generated_line_of_a_coroutine() -> None:
+    """An error in an async view is seen below the line of the handler that awaited it."""
+
+    async def view() -> str:
+        raise LookupError("in the view")
+
+    app = make_app(view)
+    app.testing = True
+    with pytest.raises(LookupError) as raised:
+        serve(app)
+    text = "".join(traceback.format_exception(raised.value))
+    assert text.index("rv = await view()") < text.index('raise LookupError("in the view")')
+
+
+def test_a_value_that_is_refused_natively_is_left_to_a_thread() -> None:
+    """What a converter refuses is answered by the reference pipeline, in a worker thread."""
+    app = make_app(async_answer, "/<int(max=5):n>")
+    assert serve(app, "/5") == ["200 OK", b"answer [('n', 5)]"]
+    assert serve(app, "/6")[0] == "404 NOT FOUND"
+
+
+def test_a_change_during_a_native_request_holds_for_it() -> None:
+    """Hooks that an async view registers run for this very request."""
+    seen: list[str] = []
+
+    async def view() -> str:
+        app.after_request_funcs[None].append(lambda response: (seen.append("after"), response)[1])  # type: ignore[func-returns-value]
+        app.teardown_request_funcs[None].append(lambda error: seen.append("teardown"))
+        return "answer"
+
+    app = make_app(view)
+    assert serve(app) == ["200 OK", b"answer"]
+    assert seen == ["after", "teardown"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_of_a_native_request_is_kept(fails: bool) -> None:
+    """The exchange is free as soon as the task is over, without the garbage collector; also after an error."""
+
+    async def view() -> str:
+        g.me = request.path
+        await asyncio.sleep(0)
+        if fails:
+            raise LookupError
+        return "answer"
+
+    app = make_app(view)
+    app.register_error_handler(LookupError, async_answer_to_error)
+
+    async def main() -> weakref.ref[Recorded]:
+        exchange = Recorded(app)
+        await asyncio.create_task(serve_request(exchange))
+        return weakref.ref(exchange)
+
+    gc.collect()
+    gc.disable()
+    try:
+        reference = asyncio.run(main())
+        # A worker thread lets go of its frame a moment after it woke the loop.
+        until(lambda: reference() is None)
+    finally:
+        gc.enable()
+
+
+async def async_answer_to_error(error: Exception) -> str:
+    """Answer an error."""
+    return "handled"

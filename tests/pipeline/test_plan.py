@@ -254,3 +254,62 @@ def test_knows_its_revision(app: Quaff) -> None:
     assert made.revision != app._revision.value
     with pytest.raises(FrozenInstanceError):
         made.method = "PUT"  # type: ignore[misc]
+
+
+async def on_a_loop(*given: Any) -> Any:
+    """Do nothing, on a loop."""
+    return given[0] if given else None
+
+
+async def generating() -> Any:
+    """Give one piece, on a loop."""
+    yield "piece"
+
+
+def native_plan(app: Quaff, endpoint: str = "home", method: str = "GET") -> Plan:
+    """Return the plan for an endpoint's first rule on an event loop."""
+    return make_plan(app, Route(app.url_map.rules_of(endpoint)[0]), method, native=True)
+
+
+def test_a_native_plan_keeps_async_functions(app: Quaff) -> None:
+    """For a coroutine, views and hooks are kept as they were registered."""
+    app.view_functions["home"] = on_a_loop
+    app.before_request(on_a_loop)
+    app.after_request(on_a_loop)
+    made = native_plan(app)
+    assert made.view is on_a_loop
+    assert made.before[-1] is on_a_loop
+    assert made.after[0] is on_a_loop
+    assert plan(app).view is not on_a_loop
+
+
+@pytest.mark.parametrize("part", ["view", "generator", "before", "after", "blueprint hook"])
+def test_what_belongs_on_a_loop(app: Quaff, part: str) -> None:
+    """One async view or hook makes a route native; those of another route do not."""
+    assert not native_plan(app).has_async
+    parts: dict[str, Callable[[], Any]] = {
+        "view": lambda: app.view_functions.update(home=on_a_loop),
+        "generator": lambda: app.view_functions.update(home=generating),
+        "before": lambda: app.before_request(on_a_loop),
+        "after": lambda: app.after_request(on_a_loop),
+        "blueprint hook": lambda: app.before_request_funcs["outer"].append(on_a_loop),
+    }
+    parts[part]()
+    assert native_plan(app).has_async is (part != "blueprint hook")
+    assert native_plan(app, "outer.inner.view").has_async is (part not in ("view", "generator"))
+
+
+def test_what_does_not_need_a_loop(app: Quaff) -> None:
+    """Handlers, teardown functions and context processors are reached through the bridge: the route stays in one thread."""
+    app.register_error_handler(404, on_a_loop)
+    app.teardown_request(on_a_loop)
+    app.teardown_appcontext(on_a_loop)
+    app.context_processor(on_a_loop)
+    assert not native_plan(app).has_async
+
+
+def test_automatic_options_need_no_loop(app: Quaff) -> None:
+    """OPTIONS of an async view is answered without it."""
+    app.view_functions["home"] = on_a_loop
+    assert native_plan(app).has_async
+    assert not native_plan(app, method="OPTIONS").has_async

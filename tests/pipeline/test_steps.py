@@ -12,6 +12,7 @@ from quaff.pipeline.compile import source_of
 from quaff.pipeline.plan import make_plan
 from quaff.pipeline.scope import Scope
 from quaff.routing.router import Route
+from quaff.signals import request_finished
 
 
 def source(app: Quaff, endpoint: str | None = "view", method: str = "GET") -> str:
@@ -176,3 +177,98 @@ def test_scope_gives_names() -> None:
     scope = Scope({"given": 1})
     assert scope.add_all("hook", ("a", "b")) == ["hook_0", "hook_1"]
     assert scope.names == {"given": 1, "hook_0": "a", "hook_1": "b"}
+
+
+def native_source(app: Quaff, endpoint: str | None = "view", method: str = "GET") -> str:
+    """Return the source that is generated for an endpoint on an event loop."""
+    route = None if endpoint is None else Route(app.url_map.rules_of(endpoint)[0])
+    return source_of(make_plan(app, route, method, native=True), Scope({}, native=True))
+
+
+async def async_hook(*given: Any) -> Any:
+    """Do nothing, on a loop."""
+    return given[0] if given else None
+
+
+def test_a_bare_async_route_needs_no_thread() -> None:
+    """On the way of a request that uses nothing stands no hand-over: those that there are wait behind conditions."""
+    app = Quaff("steps", static_folder=None)
+    app.add_url_rule("/", "view", async_hook)
+    lines = [line for line in native_source(app).splitlines() if "run_in_thread" in line]
+    named = ("handle_user_exception", "handle_exception", "finish_anew", "run_after_functions", "end_request")
+    assert len(lines) == len(named)
+    for name in named:
+        assert sum(name in line for line in lines) == 1, name
+
+
+def test_neighbours_go_to_a_thread_in_one_hand_over() -> None:
+    """Sync hooks that follow each other are one call; an async one in between splits them."""
+    app = make_app()
+    for hook in (*[lambda: None] * 3, async_hook, *[lambda: None] * 2, async_hook):
+        app.before_request(hook)
+    for hook in (lambda response: response, async_hook, *[lambda response: response] * 4):
+        app.after_request(hook)
+    text = native_source(app)
+    assert text.count("await run_in_thread(first_answer, before_") == 2
+    assert text.count("rv = await before_") == 2
+    assert text.count("await run_in_thread(pass_on, after_0, response)") == 1
+    assert text.count("response = await after_1_0(response)") == 1
+    assert text.count("response = await run_in_thread(after_2_0, response)") == 1
+    order = [
+        "before_0)",
+        "await before_1_0()",
+        "before_2)",
+        "await before_3_0()",
+        "view",
+        "after_0",
+        "after_1",
+        "after_2",
+    ]
+    places = [text.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_a_sync_view_behind_an_async_hook_is_handed_over() -> None:
+    """The view does not run on the loop only because a hook does."""
+    app = make_app("/<int:n>")
+    app.before_request(async_hook)
+    assert "rv = await run_in_thread(view, **request.view_args)" in native_source(app)
+
+
+def test_an_async_generator_is_made_on_the_loop() -> None:
+    """Making one runs nothing of it, so nothing is awaited and nothing handed over."""
+
+    async def view() -> Any:
+        yield "piece"
+
+    app = Quaff("steps", static_folder=None)
+    app.add_url_rule("/", "view", view)
+    assert "rv = view()\n" in native_source(app)
+
+
+def test_signals_and_own_sessions_are_handed_over() -> None:
+    """Receivers and session interfaces of the user's own may do anything, so they run in a thread."""
+    app = make_app()
+    app.session_interface = type(app.session_interface)()
+    app.session_interface.open_session = None  # type: ignore[assignment, method-assign]
+    text = native_source(app)
+    assert "await run_in_thread(open_session_first, context" in text
+    assert "await run_in_thread(save_session, context, response)" in text
+
+    def receive(sender: Any, **details: Any) -> None:
+        pass
+
+    with request_finished.connected_to(receive, app):
+        assert "await run_in_thread(request_finished.send, app" in native_source(app)
+
+
+def test_each_native_source_is_python() -> None:
+    """Whatever the combination, the lines of a coroutine are well-formed."""
+    for rule in ("/", "/<int:a>", "/<float:a>"):
+        for use, (change, _line) in USES.items():
+            app = make_app(rule)
+            app.before_request(async_hook)
+            app.session_interface = type(app.session_interface)()
+            change(app)
+            for endpoint, method in (("view", "GET"), ("view", "HEAD"), ("view", "OPTIONS"), (None, "*")):
+                compile(native_source(app, endpoint, method), f"{use} {rule}", "exec")

@@ -15,6 +15,7 @@ from werkzeug.routing import Map as WerkzeugMap
 from quaff import Quaff, current_app, request
 from quaff.pipeline.table import CompiledTable, RoutingFailure
 from tests.contracts.test_calls import answer, calls_of, environ
+from tests.servers.test_exchange import serve
 
 
 def make_app(**options: Any) -> Quaff:
@@ -284,3 +285,90 @@ def test_calls_do_not_grow_with_the_rules(path: str) -> None:
             answer(app, environ(path))
         counts.append(len(calls_of(answer, app, environ(path))))
     assert counts[0] == counts[1]
+
+
+def make_mixed_app() -> Quaff:
+    """Return a compiled app with sync and async routes; they answer whether they run on a loop."""
+    app = Quaff("table", static_folder=None, compiled=True)
+
+    async def view(**values: Any) -> str:
+        return f"loop {on_a_loop()} {sorted(values.items())}"
+
+    app.add_url_rule("/sync", "sync", lambda: f"loop {on_a_loop()}")
+    app.add_url_rule("/async", "async", view)
+    app.add_url_rule("/async/<int:n>", "number", view)
+    app.add_url_rule("/ü/<name>", "name", view)
+    return app
+
+
+def on_a_loop() -> bool:
+    """Tell whether this thread is the main one, in which the loop of these tests runs."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@pytest.mark.parametrize(
+    "path, answered",
+    [
+        ("/async", "loop True []"),
+        ("/async/7", "loop True [('n', 7)]"),
+        ("/ü/ö", "loop True [('name', 'ö')]"),
+        ("/sync", "loop False"),
+    ],
+)
+def test_routes_on_a_loop(path: str, answered: str) -> None:
+    """Async routes are served on the loop, sync ones in a thread."""
+    app = make_mixed_app()
+    for _ in range(2):
+        assert serve(app, path) == ["200 OK", answered.encode()]
+
+
+def test_what_no_route_takes_on_a_loop() -> None:
+    """Paths that no route takes, methods and odd paths are left to a thread, where the table for WSGI knows the answer."""
+    app = make_mixed_app()
+    find = app.current_table().find_native
+    for method, path in (
+        ("GET", "/nowhere"),
+        ("DELETE", "/async"),
+        ("GET", "/async/x"),
+        ("GET", "//async"),
+        ("GET", ""),
+    ):
+        assert find(method, path) is None, path
+    assert serve(app, "/nowhere")[0] == "404 NOT FOUND"
+    assert serve(app, "/ü/a\0b")[0] == "400 BAD REQUEST"
+
+
+def test_a_late_hook_makes_a_route_native() -> None:
+    """What changes the app makes the handlers of the loop anew, too."""
+    app = make_mixed_app()
+    assert serve(app, "/async")[1] == b"loop True []"
+
+    async def hook() -> str:
+        return f"hook on loop {on_a_loop()}"
+
+    app.before_request_funcs[None].append(hook)
+    assert serve(app, "/sync")[1] == b"hook on loop True"
+    assert serve(app, "/async")[1] == b"hook on loop True"
+
+
+def test_what_is_never_native() -> None:
+    """Converters of the user's own, and an app that dispatches itself, run in a thread: they may look at anything."""
+    seen: list[bool] = []
+
+    class Own(BaseConverter):
+        def to_python(self, value: str) -> str:
+            seen.append(on_a_loop())
+            return value * 2
+
+    app = make_mixed_app()
+    app.url_map.converters["own"] = Own
+    app.add_url_rule("/own/<own:x>", "own", lambda x: f"{x} {on_a_loop()}")
+    app.before_request(async_hook)
+    assert serve(app, "/own/a")[1] == b"aa False"
+    assert set(seen) == {False}
+    app.dispatch_request = lambda: f"dispatched {on_a_loop()}"  # type: ignore[method-assign]
+    assert serve(app, "/sync")[1] == b"dispatched False"
+
+
+async def async_hook() -> None:
+    """Do nothing, on a loop."""

@@ -125,7 +125,8 @@ def test_heartbeats(serve: Serve, app: Quaff, view: str, source: str) -> None:
 
     app.add_url_rule("/", "index", as_kind(view, lambda: EventStream(source_of(source, items), heartbeat=0.02)))
     with listening(serve(app)) as response:
-        got = [block(response) for _ in range(3)]
+        # Before the first event there may be some already, when the machine is busy.
+        got = [event(response), block(response), block(response)]
         go_on.set()
         got.append(response.read())
     assert got[:3] == [b"data: first\n\n", b":\n\n", b":\n\n"]
@@ -276,7 +277,7 @@ def test_a_stream_may_use_the_request(serve: Serve, app: Quaff, view: str, sourc
 
     app.add_url_rule("/<kind>", "index", as_kind(view, index))
     served = serve(app)
-    assert served.text("/short?name=World") == "data: World\n\n"
+    assert served.text("/short?name=World").replace(":\n\n", "") == "data: World\n\n"
     with listening(served, "/endless?name=World") as response:
         assert [event(response), event(response)] == [b"data: World\n\n", b"data: /endless\n\n"]
     until(lambda: len(notes) == 4)

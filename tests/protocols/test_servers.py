@@ -59,7 +59,11 @@ SERVERS: dict[str, tuple[str, list[str], str]] = {
     "hypercorn asgi:": ("hypercorn", ["-b", f"127.0.0.1:{PORT}", "asgi:program:app"], "loop"),
     "hypercorn wsgi:": ("hypercorn", ["-b", f"127.0.0.1:{PORT}", "wsgi:program:app"], "wsgi"),
     "gunicorn": ("gunicorn", ["-b", f"127.0.0.1:{PORT}", "program:app"], "wsgi"),
-    "gunicorn gthread": ("gunicorn", ["-b", f"127.0.0.1:{PORT}", "-k", "gthread", "--threads", "4", "program:app"], "wsgi"),
+    "gunicorn gthread": (
+        "gunicorn",
+        ["-b", f"127.0.0.1:{PORT}", "-k", "gthread", "--threads", "4", "program:app"],
+        "wsgi",
+    ),
     "gunicorn uvicorn_worker": (
         "gunicorn",
         ["-b", f"127.0.0.1:{PORT}", "-k", "uvicorn_worker.UvicornWorker", "program:app"],

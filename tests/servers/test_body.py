@@ -10,6 +10,7 @@ import pytest
 
 from quaff._internal.threads import run_in_thread
 from quaff.servers.body import FETCHED_FIRST, RequestBody, is_fetched_first
+from tests.watchdog import limited_work
 
 
 def body_of(*chunks: bytes) -> RequestBody:
@@ -128,3 +129,29 @@ def test_it_is_no_file() -> None:
     """What cannot be had says so."""
     with pytest.raises(AttributeError, match="no 'seek'"):
         body_of().seek  # noqa: B018 - reading it is the test
+
+
+def test_refusing_to_wait_loses_nothing() -> None:
+    """Whoever is told that synchronous code cannot wait gets the whole body when it waits in another way."""
+
+    async def read(body: RequestBody) -> list[bytes]:
+        await body.fetch(1)
+        assert body.read(1) == b"a"
+        for attempt in (body.read, body.readline, lambda: body.read(9)):
+            with pytest.raises(RuntimeError):
+                attempt()
+        return [await body.receive(9), await body.receive(9), await body.receive(9)]
+
+    assert on_loop(read, b"abc", b"def") == [b"bc", b"def", b""]
+
+
+@pytest.mark.parametrize("read", [lambda body: body.read(1), lambda body: body.readline(1)], ids=["read", "readline"])
+def test_small_reads_take_linear_time(read: Callable[[RequestBody], bytes]) -> None:
+    """A reader that asks for single bytes of a large piece does not copy the rest of it each time."""
+    size = 500_000
+
+    def count(body: RequestBody) -> int:
+        return sum(1 for _ in iter(lambda: read(body), b""))
+
+    with limited_work():
+        assert in_thread(count, b"x" * size) == size

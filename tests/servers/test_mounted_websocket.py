@@ -1,172 +1,150 @@
-"""WebSockets to mounted applications. The requests of HTTP are in `test_mounted.py`."""
+"""WebSockets to mounted applications, over uvicorn and Granian RSGI with a real client."""
 
 from __future__ import annotations
 
-import asyncio
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
-from quaff import Quaff, request, websocket
-from quaff.errors import WebSocketDisconnect
-from quaff.servers.environ import asgi_environ
-from quaff.servers.mounted_websocket import mounted_connection
-from quaff.testing.websocket import HandshakeRefused
+from quaff import Quaff, websocket
+from tests.protocols.harness import INTERFACES, Served, until
+from tests.servers.applications import BareWSGI, Events, build_fastapi, build_quaff
+from tests.servers.process import PATIENCE
+
+events: list[Any] = []
 
 
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Be an ASGI application that answers each message with its path and the message, and closes when it is told to."""
-    assert scope["type"] == "websocket"
-    await receive()
-    await send({"type": "websocket.accept", "subprotocol": (scope["subprotocols"] or [None])[0]})
+async def raw(scope: Any, receive: Any, send: Any) -> None:
+    """Do by the path what is wrong or rare, and note what comes."""
+    if scope["type"] != "websocket":
+        raise ValueError(scope["type"])
+    events[:] = [scope, await receive()]
+    what = scope["path"].rpartition("/")[2]
+    if what == "refuse":
+        await send({"type": "websocket.close", "code": 4000})
+        return
+    if what == "early":
+        await send({"type": "websocket.send", "text": "before accepting"})
+    await send({"type": "websocket.accept"})
+    if what == "raise":
+        raise ZeroDivisionError("in a WebSocket")
+    if what == "return":
+        return
     while (message := await receive())["type"] == "websocket.receive":
-        if message.get("text") == "close":
-            await send({"type": "websocket.close", "code": 4001, "reason": "done"})
-        else:
-            text = f"{scope['root_path']} {scope['path']} {message.get('text') or message.get('bytes')!r}"
-            await send({"type": "websocket.send", "text": text})
+        await send({"type": "websocket.send", "bytes": message["bytes"] or b""})
+    events.append(message)
+    events.append(await receive())
 
 
-def plain(environ: Any, start_response: Any) -> list[bytes]:
-    """Be a WSGI application, which has no WebSockets."""
-    start_response("200 OK", [])
-    return [b"plain"]
-
-
-@pytest.fixture
-def app() -> Quaff:
-    """Give an app with an application of each kind mounted."""
-    inner = Quaff("inner", static_folder=None)
-
-    @inner.websocket("/room")
-    async def room() -> None:
-        async for message in websocket:
-            await websocket.send(f"{request.root_path} {message!r}")
-
-    app = Quaff("outer", static_folder=None)
-    app.mount("/asgi", echo, kind="asgi")
-    app.mount("/wsgi", plain, kind="wsgi")
-    app.mount("/inner", inner)
+@pytest.fixture(scope="module", params=["asgi", "rsgi"])
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+    """Give a server with everything mounted."""
+    app, middle = Quaff("host"), Quaff("middle")
 
     @app.websocket("/own")
     async def own() -> None:
         await websocket.send("own")
 
-    return app
+    @app.websocket("/api/ws")
+    async def hidden() -> None:
+        await websocket.send("hidden")
+
+    app.mount("/legacy", BareWSGI(Events()))
+    app.mount("/api", build_fastapi(Events()))
+    app.mount("/inner", build_quaff(Events()))
+    app.mount("/raw", raw)
+    middle.mount("/inner", build_quaff(Events()))
+    middle.mount("/api", build_fastapi(Events()))
+    app.mount("/middle", middle)
+    app.config["TRUSTED_HOSTS"] = ["127.0.0.1"]
+    with INTERFACES[request.param](app) as port:
+        found = Served(request.param, port)
+        yield found
+        found.client.close()
 
 
-def test_an_asgi_application_talks(app: Quaff) -> None:
-    """It gets the connection itself, with its place in the scope, and closes it with its own code."""
-    with app.test_websocket("/asgi/chat", subprotocols=("a",)) as session:
-        session.send("hi")
-        assert session.receive() == "/asgi /asgi/chat 'hi'"
-        assert session.subprotocol == "a"
-        session.send("close")
-        with pytest.raises(WebSocketDisconnect, match="done") as closed:
-            session.receive()
-        assert closed.value.close_code == 4001
+def open_socket(served: Served, path: str, **options: Any) -> ClientConnection:
+    """Open a WebSocket to a path."""
+    return connect(f"ws://127.0.0.1:{served.port}{path}", open_timeout=PATIENCE, proxy=None, **options)
 
 
-def test_a_mounted_app_talks(app: Quaff) -> None:
-    """It sees the prefix as its root."""
-    with app.test_websocket("/inner/room") as session:
-        session.send("hi")
-        assert session.receive() == "/inner 'hi'"
+@pytest.mark.parametrize("path", ["/api", "/inner", "/middle/api", "/middle/inner"])
+def test_a_mounted_application_talks(served: Served, path: str) -> None:
+    """It has its prefix, hears and answers, and closes; a route of the app at the same place does not hide it."""
+    with open_socket(served, f"{path}/ws") as client:
+        client.send("hi")
+        assert client.recv(PATIENCE) == f"{path} said hi"
+        with pytest.raises(ConnectionClosed):
+            client.recv(PATIENCE)
 
 
-def test_a_wsgi_application_has_none(app: Quaff) -> None:
-    """The client is told so."""
-    with pytest.raises(HandshakeRefused) as refused, app.test_websocket("/wsgi/x") as session:
-        session.receive()
-    assert refused.value.status == 400
-    assert b"WSGI has no WebSockets" in refused.value.body
+def test_the_apps_own_websockets_are_served(served: Served) -> None:
+    """Those beside the mounts are the app's."""
+    with open_socket(served, "/own") as client:
+        assert client.recv(PATIENCE) == "own"
 
 
-def test_the_apps_own_are_left_alone(app: Quaff) -> None:
-    """What is below no mount goes to the app."""
-    with app.test_websocket("/own") as session:
-        assert session.receive() == "own"
+@pytest.mark.parametrize(
+    "path,status", [("/legacy/ws", 400), ("/api/nothing", 403), ("/inner/nothing", 404), ("/nothing", 404)]
+)
+def test_refused(served: Served, path: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
+    """WSGI applications have no WebSockets, and others refuse what they do not know; none of it is an error."""
+    with pytest.raises(InvalidStatus) as caught:
+        open_socket(served, path)
+    assert caught.value.response.status_code == status
+    messages = {record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR}
+    # uvicorn says this when the application returns before it has got round to closing the refused connection.
+    assert messages <= {"ASGI callable returned without completing handshake."}
 
 
-class Recorded:
-    """The server's side of a connection over another protocol than ASGI."""
-
-    def __init__(self, path: str, *messages: str | bytes) -> None:
-        self.subprotocols: list[str] = ["a"]
-        self.events: list[Any] = []
-        self._path = path
-        self._messages = list(messages)
-
-    def environ(self) -> dict[str, Any]:
-        """Return that of a handshake."""
-        headers = [(b"host", b"localhost"), (b"connection", b"Upgrade"), (b"upgrade", b"websocket")]
-        return asgi_environ({"path": self._path, "headers": headers})
-
-    async def accept(self, subprotocol: str | None, headers: list[tuple[str, str]]) -> None:
-        """Note it."""
-        self.events.append(("accept", subprotocol))
-
-    async def refuse(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Note it."""
-        self.events.append(("refuse", status))
-
-    async def receive(self) -> str | bytes:
-        """Give the messages, and then be gone."""
-        if not self._messages:
-            raise WebSocketDisconnect(1001)
-        return self._messages.pop(0)
-
-    async def send(self, data: str | bytes) -> None:
-        """Note it."""
-        self.events.append(data)
-
-    async def close(self, code: int, reason: str) -> None:
-        """Note it."""
-        self.events.append(("close", code, reason))
+def test_bad_hosts_are_refused(served: Served) -> None:
+    """A host that the app does not trust gets to no mounted application."""
+    with pytest.raises(InvalidStatus) as caught:
+        open_socket(served, "/raw/x", additional_headers={"Host": "bad.example"})
+    assert caught.value.response.status_code == 400
 
 
-def converse_with(app: Quaff, connection: Recorded) -> tuple[bool, list[Any]]:
-    """Return whether a mount took the connection, and what happened on it."""
-    taken = asyncio.run(asyncio.wait_for(mounted_connection(app, connection), 20))
-    return taken, connection.events
+def test_what_an_asgi_application_sees(served: Served) -> None:
+    """The scope is that of a WebSocket at its place, and the events are those of ASGI, to the end."""
+    with open_socket(served, "/raw/echo?q=1", subprotocols=["a", "b"]) as client:
+        client.send(b"\x00\xff")
+        assert client.recv(PATIENCE) == b"\x00\xff"
+    until(lambda: len(events) == 4)
+    scope, first, last, again = events
+    assert (scope["root_path"], scope["path"], scope["query_string"]) == ("/raw", "/raw/echo", b"q=1")
+    assert (scope["scheme"], list(scope["subprotocols"])) == ("ws", ["a", "b"])
+    assert "method" not in scope
+    assert first == {"type": "websocket.connect"}
+    assert (last["type"], again["type"]) == ("websocket.disconnect", "websocket.disconnect")
 
 
-def test_asgi_over_another_protocol(app: Quaff) -> None:
-    """The application's messages become those of the connection, in both directions."""
-    taken, events = converse_with(app, Recorded("/asgi/x", "a", b"b", "close"))
-    assert taken
-    assert events == [("accept", "a"), "/asgi /asgi/x 'a'", "/asgi /asgi/x b'b'", ("close", 4001, "done")]
+def test_refusing(served: Served) -> None:
+    """To close before accepting is a 403."""
+    with pytest.raises(InvalidStatus) as caught:
+        open_socket(served, "/raw/refuse")
+    assert caught.value.response.status_code == 403
 
 
-def test_an_application_that_never_accepts(app: Quaff) -> None:
-    """The handshake is refused when it returns, as it is when it closes first."""
-
-    async def silent(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-
-    other = Quaff("other", static_folder=None)
-    other.mount("/x", silent, kind="asgi")
-    assert converse_with(other, Recorded("/x/y")) == (True, [("refuse", "403 FORBIDDEN")])
-
-
-def test_an_application_that_talks_out_of_turn() -> None:
-    """What it may not say now is its error, with the word that it used; the connection is ended."""
-
-    async def hasty(scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "websocket.send", "text": "early"})
-
-    other = Quaff("other", static_folder=None)
-    other.mount("/x", hasty, kind="asgi")
-    connection = Recorded("/x/y")
-    with pytest.raises(RuntimeError, match=r"websocket\.send"):
-        converse_with(other, connection)
-    assert connection.events == [("refuse", "403 FORBIDDEN")]
+@pytest.mark.parametrize("path", ["/raw/raise", "/raw/return"])
+def test_an_application_that_ends_closes_the_connection(
+    served: Served, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When it returns or raises, the client is not left waiting; an error is logged once."""
+    with open_socket(served, path) as client, pytest.raises(ConnectionClosed):
+        client.recv(PATIENCE)
+    expected = 1 if path == "/raw/raise" else 0
+    if expected:
+        until(lambda: "ZeroDivisionError" in caplog.text)
+        assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+    assert served.get("/nothing").status_code == 404
 
 
-def test_below_no_mount_and_below_others(app: Quaff) -> None:
-    """Nothing happens to what is not theirs; a WSGI application's are refused; a mounted app's are served."""
-    assert converse_with(app, Recorded("/own")) == (False, [])
-    assert converse_with(app, Recorded("/wsgi/x")) == (True, [("refuse", "400 BAD REQUEST")])
-    taken, events = converse_with(app, Recorded("/inner/room", "hi"))
-    assert taken
-    assert events[:2] == [("accept", None), "/inner 'hi'"]
+def test_sending_before_accepting_is_an_error(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """The application gets an exception, and the client a refusal."""
+    with pytest.raises(InvalidStatus):
+        open_socket(served, "/raw/early")
+    until(lambda: any(record.levelno >= logging.ERROR for record in caplog.records))

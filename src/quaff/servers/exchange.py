@@ -65,6 +65,7 @@ class Exchange(ABC):
     """Whether the client is known to have gone away."""
 
     _environ: Environ | None = None
+    _is_over = False
     _is_watched = True
     _watching: asyncio.Task[None] | None = None
     _wants_watching: asyncio.Task[Any] | None = None
@@ -162,6 +163,13 @@ class Exchange(ABC):
                 if waiting is not None:
                     await waiting
                 return
+            source: AsyncBody | None = getattr(body, "async_body", None)
+            if source is not None and start.status:
+                # PERF: through the body itself, a worker thread would wait for each piece.
+                source.call_on_close(getattr(body, "close", source.close))
+                self._is_watched = True
+                await _watched(self._stream(start.status, start.headers, source.pieces()), self)  # type: ignore[misc]
+                return
             pieces = await run_in_thread(begin_pieces, start, body)
             # A server may take whatever comes for a client that is gone, and a body need not end by itself.
             self.start_watching(None)
@@ -172,7 +180,7 @@ class Exchange(ABC):
 
     def start_watching(self, whom: asyncio.Task[Any] | None) -> None:
         """Notice when the client goes away, and cancel the task *whom* then; on the loop."""
-        if self._watching is not None or (whom is not None and not self._is_watched):
+        if self._is_over or self._watching is not None or (whom is not None and not self._is_watched):
             return
         if self.body is None or self.body.is_complete or self.watches_while_reading:
             self._watching = asyncio.get_running_loop().create_task(self._watch(whom))
@@ -198,6 +206,11 @@ class Exchange(ABC):
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
+
+    def release(self) -> None:
+        """Take note that the request is over, and let go of what refers back: a cycle waits for the garbage collector."""
+        self._is_over = True
+        self._environ = self.body = None
 
     def look_for_disconnect(self) -> bool:
         """Tell whether the client has gone away; from a worker thread. On the loop, whether it is known already."""
@@ -272,7 +285,12 @@ def _mount_of(exchange: Exchange, table: Any) -> Mount | None:
 
 async def _serve_mounted(exchange: Exchange, mount: Mount) -> None:
     if mount.kind == "wsgi":
-        await exchange.run_in_thread(mount)
+        try:
+            await exchange.run_in_thread(mount)
+        except ClientDisconnected:
+            # What reading the body raises. Nobody is there to be answered.
+            if not exchange.is_disconnected:
+                raise
     elif mount.kind == "quaff":
         exchange.enter(mount)
         await serve_exchange(exchange)
@@ -288,7 +306,10 @@ async def serve_request(exchange: Exchange) -> None:
         except ClientDisconnected:
             # Nobody is there to be answered, and no code of the app's has begun.
             return
-    await serve_exchange(exchange)
+    try:
+        await serve_exchange(exchange)
+    finally:
+        exchange.release()
 
 
 async def serve_exchange(exchange: Exchange) -> None:
