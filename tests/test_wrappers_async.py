@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_is_disconnected() -> None:
     assert Request(environ).is_disconnected is True
 
 
-async def pieces() -> Any:
+async def pieces() -> AsyncIterator[Any]:
     """Give two pieces on a loop."""
     yield "a"
     yield b"b"

@@ -38,7 +38,7 @@ ASYNC_KINDS = [
 
 
 def add_async_views(app: Quaff) -> None:
-    """Register the views for `ASYNC_KINDS`."""
+    """Register the async views that answer at once."""
     part = Blueprint("loop", __name__, url_prefix="/loop")
 
     @part.get("/hello")
@@ -65,6 +65,13 @@ def add_async_views(app: Quaff) -> None:
     async def refuse(n: int) -> str:
         abort(403)
 
+    app.register_blueprint(part)
+
+
+def add_async_bodies(app: Quaff) -> None:
+    """Register the views that wait for something: for bodies, between pieces, for too long."""
+    part = Blueprint("bodies", __name__, url_prefix="/loop")
+
     @part.get("/stream/<int:n>")
     async def stream(n: int) -> Response:
         async def pieces() -> AsyncIterator[str]:
@@ -90,7 +97,6 @@ def add_async_views(app: Quaff) -> None:
         return "too late"
 
     app.register_blueprint(part)
-    add_hooked_view(app)
 
 
 def add_hooked_view(app: Quaff) -> None:
@@ -169,7 +175,8 @@ def main() -> None:
     parser.add_argument("--leak", action="store_true")
     options = parser.parse_args()
     app = build_app(True, [] if options.leak else None)
-    add_async_views(app)
+    for add in (add_async_views, add_async_bodies, add_hooked_view):
+        add(app)
     with asyncio.Runner() as runner:
         result = run(options.total, LoopClient(app, runner), [*KINDS, *ASYNC_KINDS])
         print(json.dumps({**result, "tasks": len(asyncio.all_tasks(runner.get_loop()))}))

@@ -111,7 +111,8 @@ def test_uvicorn_says_nothing_about_the_lifespan(tmp_path: Path, free_port: int)
     write(tmp_path, "program.py", program)
     arguments = ["-m", "uvicorn", "--port", str(free_port), "--lifespan", "on", "program:app"]
     with ServerProcess(arguments, tmp_path, port=free_port) as server:
-        server.wait_for("Application startup complete")
+        # It listens only after the startup.
+        server.wait_for("Uvicorn running on")
         assert server.get("/sync?q=1").text == "sync 1"
         server.stop(signal.SIGTERM, group=False)
     assert server.output.count("made ready") == 1
