@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from quaff._internal.async_bridge import LoopThread, as_sync, run_coroutine
+from quaff._internal.async_bridge import LoopThread, as_sync, loop_of_async_code, loop_of_request, run_coroutine
 
 variable: ContextVar[str] = ContextVar("variable")
 other: ContextVar[str] = ContextVar("other")
@@ -267,3 +267,18 @@ def test_importing_costs_no_asyncio() -> None:
 
     code = "import sys, quaff._internal.async_bridge; sys.exit('asyncio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_which_loop_async_code_runs_on() -> None:
+    """The loop of the request where it has one that still lives, else the process's own, always the same."""
+    shared = loop_of_async_code()
+    assert shared.is_running()
+    assert loop_of_async_code() is shared
+    own = asyncio.new_event_loop()
+    token = loop_of_request.set(own)
+    try:
+        assert loop_of_async_code() is own
+        own.close()
+        assert loop_of_async_code() is shared
+    finally:
+        loop_of_request.reset(token)

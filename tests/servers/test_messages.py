@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from quaff.servers.messages import encode_headers
+from quaff.servers.messages import decode_headers, encode_headers
 
 
 def test_headers_are_bytes_with_names_in_lower_case() -> None:
@@ -15,6 +15,11 @@ def test_headers_are_bytes_with_names_in_lower_case() -> None:
         (b"set-cookie", b"a=1"),
         (b"set-cookie", b"b=\xe9"),
     ]
+
+
+def test_headers_of_an_application_are_text() -> None:
+    """Bytes become text one by one, as WSGI has it; the order and repetitions stay."""
+    assert decode_headers(((b"X-A", b"1"), (b"x-a", b"\xe9"))) == [("X-A", "1"), ("x-a", "é")]
 
 
 def test_what_does_not_fit_into_a_byte_is_refused() -> None:
