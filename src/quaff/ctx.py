@@ -250,10 +250,7 @@ class RequestContext:
         made = self.made_websocket
         if made is None:
             raise_no_websocket()
-        # A WebSocket lives on a loop, so this is imported already.
-        import asyncio
-
-        return made if asyncio._get_running_loop() is not None else made.blocking
+        return made.for_caller()
 
     @lazy
     def url_adapter(self) -> Any:

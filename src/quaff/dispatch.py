@@ -149,6 +149,13 @@ class Dispatch(URLs):
                     return f"the hook {getattr(function, '__name__', function)!r} is async"
         return next(filter(None, (mount.needs_loop() for mount in self.mounts)), None)
 
+    def holds_connections(self) -> bool:
+        """Tell whether clients may stay connected with nothing to say: for WebSockets, event streams, a mounted ASGI app."""
+        # Who makes event streams has imported them.
+        if "quaff.sse" in sys.modules or any(rule.websocket for rule in self.url_map.iter_rules()):
+            return True
+        return any(mount.holds_connections() for mount in self.mounts)
+
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a WSGI request: the app itself, inside all middleware.
 

@@ -417,6 +417,10 @@ class WebSocketProxy(LocalProxy[Any]):
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(_websocket_or_raise(), name, value)
 
+    # PERF: as above.
+    receive = property(lambda _: _websocket_or_raise().receive)
+    send = property(lambda _: _websocket_or_raise().send)
+
     # Both kinds of loop find their method: `async for` on the loop, `for` in a thread.
     def __aiter__(self) -> Any:
         return _websocket_or_raise().__aiter__()

@@ -50,6 +50,12 @@ class Mount:
             return None if reason is None else f"in the app mounted at {self.prefix!r}, {reason}"
         return None
 
+    def holds_connections(self) -> bool:
+        """Tell whether clients of this may stay connected; of an application of ASGI nobody knows."""
+        if self.kind == "quaff":
+            return bool(self.application.holds_connections())  # type: ignore[attr-defined]  # a Quaff app has it
+        return self.kind == "asgi"
+
     def environ_of(self, environ: MutableMapping[str, Any]) -> dict[str, Any]:
         """Return a copy of the environ of a request below this mount, as the application shall see it."""
         return {

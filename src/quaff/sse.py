@@ -201,58 +201,76 @@ class _OnLoop:
         self._source = source
         self._form = form
         self._heartbeat = heartbeat
-        self._opening = form.opening
         self._task: asyncio.Task[None] | None = None
-        self._piece: asyncio.Future[bytes] | None = None
-        self._wanted = asyncio.Event()
+        # PERF: thousands of streams may be idle: two futures each, where an event or a queue would take a KB.
+        self._piece = form.opening
+        self._arrival: asyncio.Future[None] | None = None
+        self._demand: asyncio.Future[None] | None = None
         self._ended = False
 
     def __aiter__(self) -> _OnLoop:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._ended:
-            raise StopAsyncIteration
-        if self._opening:
-            piece, self._opening = self._opening, b""
-            return piece
-        task, waiting = self._ask()
-        await asyncio.wait((waiting, task), timeout=self._heartbeat, return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            self._piece = None
-            return waiting.result()
-        if not task.done():
-            return HEARTBEAT
-        self._ended = True
-        try:
-            task.result()
-        finally:
-            # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
-            self._task = None
-            del task
-        raise StopAsyncIteration
+        if not self._piece:
+            if self._ended:
+                raise StopAsyncIteration
+            task = self._ask()
+            if not task.done() and not await self._wait():
+                return HEARTBEAT
+            if not self._piece:
+                self._ended = True
+                try:
+                    task.result()
+                finally:
+                    # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
+                    self._task = None
+                    del task
+                raise StopAsyncIteration
+        piece, self._piece = self._piece, b""
+        return piece
 
-    def _ask(self) -> tuple[asyncio.Task[None], asyncio.Future[bytes]]:
-        """Ask the source for an event, unless it was asked already, and return its task and what will be the event."""
-        loop = asyncio.get_running_loop()
-        piece, task = self._piece, self._task
-        if piece is None:
-            piece = self._piece = loop.create_future()
-            self._wanted.set()
+    def _ask(self) -> asyncio.Task[None]:
+        """Ask the source for an event, unless it was asked already, and return its task."""
+        task, demand = self._task, self._demand
         if task is None:
-            task = self._task = loop.create_task(self._run())
-        return task, piece
+            task = self._task = asyncio.get_running_loop().create_task(self._run())
+            task.add_done_callback(self._announce)
+        elif demand is not None:
+            self._demand = None
+            if not demand.done():
+                demand.set_result(None)
+        return task
+
+    async def _wait(self) -> bool:
+        """Wait for an event or the end, at most until a heartbeat is due; tell whether there was one."""
+        loop = asyncio.get_running_loop()
+        arrival = self._arrival = loop.create_future()
+        timer = None if self._heartbeat is None else loop.call_later(self._heartbeat, self._announce)
+        try:
+            await arrival
+        finally:
+            self._arrival = None
+            if timer is not None:
+                timer.cancel()
+        return bool(self._piece) or self._task is None or self._task.done()
+
+    def _announce(self, _task: object = None) -> None:
+        arrival = self._arrival
+        if arrival is not None and not arrival.done():
+            arrival.set_result(None)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             async for item in self._source:
-                piece = self._piece
-                if self._ended or piece is None:
+                if self._ended:
                     # It did not let itself be cancelled.
                     return
-                piece.set_result(self._form.encode(item))
-                self._wanted.clear()
-                await self._wanted.wait()
+                self._piece = self._form.encode(item)
+                self._demand = loop.create_future()
+                self._announce()
+                await self._demand
         finally:
             await self._close_source()
 

@@ -70,6 +70,14 @@ class Connection(Protocol):
     async def close(self, code: int, reason: str) -> None:
         """Close the connection."""
 
+    def send_now(self, data: str | bytes) -> bool:
+        """Send a message if that needs no waiting, and tell whether it was sent. Servers need not have this."""
+        return False
+
+    def limit(self, size: int | None) -> None:
+        """Take note that messages of more than *size* bytes are refused, so that they need not arrive in whole."""
+        return
+
 
 class State(Enum):
     """Where in its life a WebSocket is. It only ever moves downwards."""
@@ -100,9 +108,7 @@ class WebSocket:
         self.subprotocol: str | None = None
         """What was chosen of it by `accept`."""
 
-        self.max_message_size: int | None = config.get("WEBSOCKET_MAX_MESSAGE_SIZE", MAX_MESSAGE_SIZE)
-        """The largest message that is received, in bytes; None for any. Larger ones close the connection with 1009."""
-
+        self.max_message_size = config.get("WEBSOCKET_MAX_MESSAGE_SIZE", MAX_MESSAGE_SIZE)
         self.send_timeout: float | None = config.get("WEBSOCKET_SEND_TIMEOUT", SEND_TIMEOUT)
         """Seconds that a client may leave what is sent to it unread; None for as long as the server lets it."""
 
@@ -113,6 +119,20 @@ class WebSocket:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._request, name)
+
+    @property
+    def max_message_size(self) -> int | None:
+        """The largest message that is received, in bytes; None for any. Larger ones close the connection with 1009."""
+        return self._max_message_size
+
+    @max_message_size.setter
+    def max_message_size(self, size: int | None) -> None:
+        self._max_message_size = size
+        self._connection.limit(size)
+
+    def for_caller(self) -> WebSocket | BlockingWebSocket:
+        """Return this on an event loop, and the one whose methods wait elsewhere."""
+        return self if asyncio._get_running_loop() is not None else BlockingWebSocket(self)
 
     @property
     def blocking(self) -> BlockingWebSocket:
@@ -169,7 +189,7 @@ class WebSocket:
         except WebSocketDisconnect as error:
             self._lose(error.close_code)
             raise
-        limit = self.max_message_size
+        limit = self._max_message_size
         if limit is not None and len(message) > limit // 4 and _size(message) > limit:
             await self.close(TOO_BIG, "the message is too big")
             self._is_lost = True
@@ -194,6 +214,9 @@ class WebSocket:
             raise TypeError(f"A message is str or bytes, not {type(data).__name__}. For JSON there is send_json().")
         if self.state is State.CONNECTING:
             await self._accept_if_needed()
+        # PERF: nearly always there is room, and nobody else is sending.
+        if self.state is State.OPEN and not self._turn.locked() and self._connection.send_now(data):
+            return
         async with self._turn:
             if self.state is State.CLOSED:
                 self._raise_closed()

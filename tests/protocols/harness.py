@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from quaff import Quaff
+from quaff.servers.http1.worker import start_http1_worker
 from quaff.servers.rsgi import build_rsgi
 from quaff.servers.settings import Address, ServeSettings
 from quaff.servers.worker import RunningWorker, start_rsgi_worker, start_worker
@@ -27,7 +28,7 @@ KINDS = ("sync", "async")
 class Served:
     """An app that is being served, and a client for it.
 
-    :param interface: how the server calls it: `wsgi`, `asgi` or `rsgi`.
+    :param interface: how the server calls it: one of `INTERFACES`.
     """
 
     def __init__(self, interface: str, port: int) -> None:
@@ -92,19 +93,26 @@ def until(condition: Callable[[], Any]) -> Any:
 @contextmanager
 def over_wsgi(app: Quaff) -> Iterator[int]:
     """Serve *app* with Granian's WSGI worker."""
-    with _granian(lambda *rest: start_worker(build_runner(app), *rest)) as port:
+    with _worker(lambda *rest: start_worker(build_runner(app), *rest)) as port:
         yield port
 
 
 @contextmanager
 def over_rsgi(app: Quaff) -> Iterator[int]:
     """Serve *app* with Granian's RSGI worker."""
-    with _granian(lambda *rest: start_rsgi_worker(build_rsgi(app), *rest)) as port:
+    with _worker(lambda *rest: start_rsgi_worker(build_rsgi(app), *rest)) as port:
         yield port
 
 
 @contextmanager
-def _granian(start: Callable[[socket.socket, ServeSettings], RunningWorker]) -> Iterator[int]:
+def over_http1(app: Quaff) -> Iterator[int]:
+    """Serve *app* with Quaff's own server."""
+    with _worker(lambda *rest: start_http1_worker(app, *rest)) as port:
+        yield port
+
+
+@contextmanager
+def _worker(start: Callable[[socket.socket, ServeSettings], RunningWorker]) -> Iterator[int]:
     settings = ServeSettings(bind=Address("127.0.0.1", 0), workers=1, threads=8)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         worker = start(listener, settings)
@@ -141,5 +149,6 @@ INTERFACES: dict[str, Callable[[Quaff], AbstractContextManager[int]]] = {
     "wsgi": over_wsgi,
     "asgi": over_asgi,
     "rsgi": over_rsgi,
+    "http1": over_http1,
 }
 """How a server calls the app -> what starts such a server."""

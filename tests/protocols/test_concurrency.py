@@ -17,7 +17,7 @@ from tests.servers.process import PATIENCE
 
 REQUESTS = 100
 
-on_a_loop = pytest.mark.parametrize("interface", ["asgi", "rsgi"], indirect=True)
+on_a_loop = pytest.mark.parametrize("interface", ["asgi", "rsgi", "http1"], indirect=True)
 
 
 def ask_all(served: Served, paths: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from tests.protocols.conftest import Serve
 from tests.protocols.harness import KINDS, Served, as_kind, until
 from tests.servers.process import PATIENCE
 
-pytestmark = pytest.mark.parametrize("interface", ["asgi", "rsgi"], indirect=True)
+pytestmark = pytest.mark.parametrize("interface", ["asgi", "rsgi", "http1"], indirect=True)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 only_compiled = pytest.mark.parametrize("app", [True], indirect=True, ids=["compiled"])
 

@@ -208,7 +208,7 @@ def test_clients_that_leave_leave_nothing(
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize("interface", ["asgi", "rsgi"])
+@pytest.mark.parametrize("interface", ["asgi", "rsgi", "http1"])
 @pytest.mark.parametrize("view", KINDS)
 def test_leaving_interrupts_an_async_source(serve: Serve, app: Quaff, view: str) -> None:
     """On a loop the source is cancelled where it waits as soon as the client has left, without a heartbeat."""
@@ -228,7 +228,7 @@ def test_leaving_interrupts_an_async_source(serve: Serve, app: Quaff, view: str)
     assert ended.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("interface", ["asgi", "rsgi"])
+@pytest.mark.parametrize("interface", ["asgi", "rsgi", "http1"])
 def test_streams_hold_no_worker_threads(serve: Serve, app: Quaff) -> None:
     """More streams of synchronous views than there are threads leave the server free to answer others."""
     ended = threading.Semaphore(0)
@@ -297,7 +297,7 @@ def test_a_client_goes_on_where_it_was(serve: Serve, app: Quaff, view: str) -> N
     (message,) = Interpreter().read(served.get("/", headers={"Last-Event-ID": "7"}).content).messages
     assert message.last_event_id == "7 and on"
     (message,) = Interpreter().read(served.get("/", headers={b"Last-Event-ID": "größe".encode()}).content).messages
-    assert message.last_event_id == ("größe and on" if served.interface == "asgi" else "None and on")
+    assert message.last_event_id == ("größe and on" if served.interface in {"asgi", "http1"} else "None and on")
 
 
 @every_mix

@@ -30,7 +30,7 @@ from tests.servers.process import PATIENCE
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
-@pytest.fixture(params=["asgi", "rsgi"])
+@pytest.fixture(params=["asgi", "rsgi", "http1"])
 def interface(request: pytest.FixtureRequest) -> str:
     """Give how the server calls the app; over WSGI there are no WebSockets."""
     return str(request.param)
@@ -181,12 +181,12 @@ def test_subprotocols_and_headers(app: Quaff, serve: Serve, interface: str, capl
         assert json.loads(connection.recv(timeout=PATIENCE)) == ["v1", "v2"]
         response = connection.response
         assert response is not None
-        if interface == "asgi":
+        if interface != "rsgi":
             assert (connection.subprotocol, response.headers["X-Room"]) == ("v2", "tea")
         else:
             assert (connection.subprotocol, response.headers.get("X-Room")) == (None, None)
     lines = [record.getMessage() for record in caplog.records if record.name == "quaff.serve"]
-    assert len(lines) == (0 if interface == "asgi" else 1)
+    assert len(lines) == (0 if interface != "rsgi" else 1)
     assert all("Granian cannot send a subprotocol or headers" in line for line in lines)
 
 
@@ -233,7 +233,7 @@ def test_codes_of_the_app(app: Quaff, serve: Serve, interface: str, kind: str) -
         websocket.blocking.send("a")
 
     served = serve(app)
-    if interface == "asgi":
+    if interface != "rsgi":
         assert end_of(served, f"/close/{kind}") == (4000, "because \xe9")
         assert end_of(served, f"/return/{kind}") == (1000, "")
     else:
@@ -253,7 +253,7 @@ def test_codes_of_the_client(app: Quaff, serve: Serve, interface: str, kind: str
         connection.recv(timeout=PATIENCE)
         connection.close(4001, "enough")
     assert ended.wait() == [None]
-    assert codes == [4001 if interface == "asgi" else 1005]
+    assert codes == [4001 if interface != "rsgi" else 1005]
 
 
 @each_kind
@@ -274,7 +274,7 @@ def test_an_error_of_the_handler(
 
     ended = Ended(app)
     served = serve(app)
-    assert end_of(served, f"/fail/{kind}") == (1011 if interface == "asgi" else 1005, "")
+    assert end_of(served, f"/fail/{kind}") == (1011 if interface != "rsgi" else 1005, "")
     assert [type(error) for error in ended.wait()] == [LookupError]
     messages = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert messages == [f"Exception on /fail/{kind} [GET]"]
@@ -313,7 +313,7 @@ def test_refused_handshakes(app: Quaff, serve: Serve, interface: str, kind: str)
             pass
         response = refused.value.response
         assert response.status_code == status, path
-        if path.endswith("return") and interface == "asgi":
+        if path.endswith("return") and interface != "rsgi":
             assert (response.headers["X-Why"], response.body) == ("full", b"no")
     assert served.get("/async").status_code == 400
     assert served.text("/page") == "page"
@@ -335,7 +335,7 @@ def test_messages_that_are_too_large(
             assert connection.recv(timeout=PATIENCE) == "x" * 1000
             connection.send(message)
             connection.recv(timeout=PATIENCE)
-        assert connection.close_code == (1009 if interface == "asgi" else 1005)
+        assert connection.close_code == (1009 if interface != "rsgi" else 1005)
         assert ended.wait() == [None]
         lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
         assert len(lines) == 1

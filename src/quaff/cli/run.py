@@ -93,7 +93,9 @@ def load_or_show(info: ScriptInfo) -> WSGIApp:
 )
 @click.option("--access-log/--no-access-log", default=True, help="Print a line for each request. By default so.")
 @click.option(
-    "--interface", type=click.Choice(["wsgi", "rsgi"]), help="Threads or event loop. By default the app's choice."
+    "--interface",
+    type=click.Choice(["wsgi", "rsgi", "http1"]),
+    help="Threads or event loop. By default the app's choice.",
 )
 @pass_script_info
 def run_command(
@@ -121,7 +123,7 @@ def run_command(
     server_options = {
         "use_reloader": debug if reload is None else reload,
         # The debugger is for WSGI. What debug mode brings along gives way to what was asked for.
-        "use_debugger": debug and interface != "rsgi" if debugger is None else debugger,
+        "use_debugger": debug and interface not in {"rsgi", "http1"} if debugger is None else debugger,
         "threaded": options["with_threads"],
         "ssl_context": options["cert"],
         "extra_files": options["extra_files"],

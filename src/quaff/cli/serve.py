@@ -74,7 +74,9 @@ def find_callable(import_path: str | None) -> WSGIApp | None:
 @click.option("--tls-minimum", type=click.Choice(["1.2", "1.3"]), help="The oldest TLS version.  [default: 1.2]")
 @click.option("--http", type=click.Choice(["1", "2", "auto"]), help="HTTP versions.  [default: 1; auto with HTTPS]")
 @click.option(
-    "--interface", type=click.Choice(["wsgi", "rsgi"]), help="Threads or event loop.  [default: the app's choice]"
+    "--interface",
+    type=click.Choice(["wsgi", "rsgi", "http1"]),
+    help="Threads or event loop.  [default: the app's choice]",
 )
 @click.option("--unix-permissions", type=OctalType(), help="Permissions of a unix socket.  [default: 660]")
 @click.option("--graceful-timeout", type=float, help="Seconds for running requests when stopping.  [default: 30]")

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import WebSocketDisconnect
-from ..websockets import HeaderList
+from ..websockets import Connection, HeaderList
 from .environ import asgi_environ
 from .messages import Message, Receive, Send, encode_headers
 
 
-class ASGIConnection:
+class ASGIConnection(Connection):
     """The server's side of one WebSocket."""
 
     def __init__(self, scope: Message, receive: Receive, send: Send) -> None:

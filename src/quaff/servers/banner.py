@@ -53,8 +53,8 @@ def say_where(scheme: str, host: str, port: int) -> None:
 
 
 def say_interface(choice: Choice) -> None:
-    """Say that the app is served over RSGI, and why; nothing for WSGI, and nothing in the child of a reloader."""
-    if choice.name == "rsgi" and not is_child():
+    """Say over what the app is served, and why; nothing for WSGI, and nothing in the child of a reloader."""
+    if choice.name != "wsgi" and not is_child():
         print(f" * Interface: {choice}", flush=True)
 
 

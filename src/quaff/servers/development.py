@@ -43,7 +43,8 @@ def run_development(app: WSGIApp, host: str, port: int, *, banner: bool = True, 
     :param banner: whether to say which app is served and whether debug mode is on.
     :param options: those of `werkzeug.serving.run_simple` (`use_reloader`, `use_debugger`, `threaded`, `ssl_context`,
         `extra_files`, `exclude_patterns`, ...), and Quaff's own: `threads`, how many requests run at once;
-        `access_log`, False for no line per request; and `interface`, `"wsgi"` or `"rsgi"` instead of the app's choice.
+        `access_log`, False for no line per request; and `interface`, `"wsgi"`, `"rsgi"` or `"http1"` instead of the app's
+        choice.
     :raises TypeError: for an option that neither knows.
     :raises SystemExit: with code 1 and one message when the address cannot be listened on.
     """
@@ -140,14 +141,14 @@ def development_settings(host: str, port: int, options: dict[str, Any]) -> Serve
 def development_choice(app: WSGIApp, options: dict[str, Any]) -> Choice:
     """Return the interface to serve *app* over: WSGI under the debugger, which is made for it.
 
-    :raises SettingsError: when RSGI and the debugger are both asked for.
+    :raises SettingsError: when an event loop and the debugger are both asked for.
     """
     asked = options.get("interface")
     if not options.get("use_debugger"):
         return choose_interface(app, asked)
-    if asked == "rsgi":
+    if asked in {"rsgi", "http1"}:
         raise SettingsError(
-            "interface='rsgi' cannot be had with the debugger, which is WSGI middleware. Turn it off: --no-debugger, or"
+            f"interface={asked!r} cannot be had with the debugger, which is WSGI middleware. Turn it off: --no-debugger, or"
             " app.run(use_debugger=False)."
         )
     return Choice("wsgi", "the debugger is on")

@@ -1,6 +1,8 @@
-"""Which interface an app is served over: WSGI with its threads, or RSGI with its event loop.
+"""Which interface an app is served over: WSGI with its threads, RSGI with its event loop, or HTTP/1.1 with nothing between.
 
-An app without async code is faster over WSGI. One with async views wants a loop, so that they can wait without a thread.
+An app without async code is fastest over WSGI. One with async views wants a loop, so that they can wait without a thread.
+One whose clients stay connected, with WebSockets or event streams, is served by Quaff's own server (`http1/`), to which they
+are cheap.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from importlib.util import find_spec
+from typing import Any, Final, Literal, cast
 
 from .access import LogRequest
 from .errors import SettingsError
@@ -22,11 +25,14 @@ from .wsgi import WSGIApp, build_runner
 logger: Final = logging.getLogger("quaff.serve")
 
 
+Interface = Literal["wsgi", "rsgi", "http1"]
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The interface that was chosen for an app, and why."""
 
-    name: Literal["wsgi", "rsgi"]
+    name: Interface
     reason: str
     """In words, for the line that says it: `the view 'chat' is async`."""
 
@@ -34,32 +40,62 @@ class Choice:
         return f"{self.name.upper()}: {self.reason}"
 
 
-def choose_interface(app: object, asked: str | None = None) -> Choice:
+NEEDED: Final = ("httptools", "websockets")
+"""What Quaff's own server is built on; the extra `websocket` installs it."""
+
+
+def missing_packages() -> list[str]:
+    """Return what Quaff's own server needs and is not installed."""
+    return [name for name in NEEDED if find_spec(name) is None]
+
+
+def choose_interface(app: object, asked: str | None = None, *, http: str | None = None) -> Choice:
     """Return the interface to serve *app* over.
 
-    An app chooses by its method `needs_loop`, which returns why it needs an event loop, or None when it needs none.
+    An app chooses by its methods `needs_loop`, which returns why it needs an event loop, or None when it needs none, and
+    `holds_connections`, which tells whether clients stay connected.
 
-    :param asked: `wsgi` or `rsgi` to decide it; None to let the app choose.
-    :raises SettingsError: when `rsgi` is asked for and *app* is no RSGI app.
+    :param asked: `wsgi`, `rsgi` or `http1` to decide it; None to let the app choose.
+    :param http: the HTTP version that is asked for, as in the settings.
+    :raises SettingsError: when *app* or what is installed does not allow what is asked for.
 
     >>> choose_interface(lambda environ, start_response: [])
     Choice(name='wsgi', reason='a WSGI callable')
     """
-    if asked == "rsgi":
-        if not hasattr(app, "__rsgi__"):
-            raise SettingsError(
-                f"interface='rsgi': the app is of the type {type(app).__name__!r}, which speaks WSGI only. Name the Quaff"
-                " app itself rather than one inside of WSGI middleware (app.wsgi_app = middleware(app.wsgi_app) keeps"
-                " it), or leave the option out."
-            )
-        return Choice("rsgi", "--interface rsgi")
-    if asked == "wsgi":
-        return Choice("wsgi", "--interface wsgi")
+    if asked is not None:
+        if asked != "wsgi":
+            _check_possible(app, asked, http)
+        return Choice(cast(Interface, asked), f"--interface {asked}")
     needs_loop: Callable[[], str | None] | None = getattr(app, "needs_loop", None)
     if needs_loop is None:
         return Choice("wsgi", "a WSGI callable")
     reason = needs_loop()
-    return Choice("wsgi", "every view and hook is sync") if reason is None else Choice("rsgi", reason)
+    if reason is None:
+        return Choice("wsgi", "every view and hook is sync")
+    holds_connections: Callable[[], bool] | None = getattr(app, "holds_connections", None)
+    if holds_connections is None or not holds_connections() or http == "2":
+        return Choice("rsgi", reason)
+    if missing_packages():
+        return Choice("rsgi", f"{reason} (better served with: pip install quaff[websocket])")
+    return Choice("http1", reason)
+
+
+def _check_possible(app: object, asked: str, http: str | None) -> None:
+    if not hasattr(app, "__rsgi__"):
+        raise SettingsError(
+            f"interface={asked!r}: the app is of the type {type(app).__name__!r}, which speaks WSGI only. Name the Quaff"
+            " app itself rather than one inside of WSGI middleware (app.wsgi_app = middleware(app.wsgi_app) keeps"
+            " it), or leave the option out."
+        )
+    if asked == "http1":
+        if http == "2":
+            raise SettingsError(
+                "interface='http1' and http='2' contradict each other. For HTTP/2 there is interface='rsgi'."
+            )
+        if missing := missing_packages():
+            raise SettingsError(
+                f"interface='http1' needs {' and '.join(missing)}. Install what it takes: pip install quaff[websocket]"
+            )
 
 
 def start_chosen(
@@ -78,6 +114,10 @@ def start_chosen(
     :param number: of this worker among its siblings.
     :param log: called after each request with the environ, the status and the seconds that it took.
     """
+    if choice.name == "http1":
+        from .http1.worker import start_http1_worker
+
+        return start_http1_worker(app, listener, settings, log=log)
     if choice.name == "rsgi":
         from .rsgi import build_rsgi
 

@@ -25,12 +25,18 @@ FOR_REQUESTS: Final = 0.9
 """Share of the time for stopping that requests get. Then they are cancelled, so that the rest is left for the shutdown."""
 
 
-class RSGIApp(Protocol):
-    """An RSGI application.
+class Life(Protocol):
+    """What is done before the first request and after the last."""
 
-    It may have two coroutine functions without arguments: `startup`, awaited before the first request, and `shutdown`,
-    awaited after the last.
-    """
+    async def startup(self) -> None:
+        """Do what comes first. What it raises keeps the worker from serving."""
+
+    async def shutdown(self) -> None:
+        """Do what comes last."""
+
+
+class RSGIApp(Life, Protocol):
+    """An RSGI application, with its beginning and its end."""
 
     def __rsgi__(self, scope: Any, protocol: Any, /) -> Awaitable[object]:
         """Answer one request."""
@@ -47,37 +53,35 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-class ServingLoop:
-    """An event loop that serves *app* in the thread `quaff-loop`.
+class LoopThread:
+    """An event loop in the thread `quaff-loop`, from the startup of an app to its shutdown.
 
+    :param life: of the app.
     :param grace: seconds for stopping. When most of them are over, running requests are cancelled.
-    :param halt: makes Granian stop. Called once, on the loop, when the worker is told to stop.
     :param ended: called when everything is over and the loop is closed, in the thread of the loop.
     """
 
-    def __init__(self, app: RSGIApp, *, grace: float, halt: Callable[[], None], ended: Callable[[], None]) -> None:
-        self._app = app
-        self._answer = app.__rsgi__
-        self._grace = grace
-        self._halt = halt
+    def __init__(self, life: Life, *, grace: float, ended: Callable[[], None]) -> None:
+        self._life = life
         self._ended = ended
         self._started = threading.Event()
         self._failure: BaseException | None = None
-        self._life: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
-        self._halted = asyncio.Event()
+        self._loop = new_event_loop()
+        self.time_for_requests = grace * FOR_REQUESTS
+        """Seconds that running requests get when the worker stops."""
 
     def start(self) -> asyncio.AbstractEventLoop:
         """Start the thread, wait until the app has started, and return the loop.
 
         What `startup` raises is raised here; the loop is closed then. Ctrl-C cancels it.
         """
-        self._loop = new_event_loop()
         try:
             threading.Thread(target=self._run, name="quaff-loop", daemon=True).start()
             self._started.wait()
         except BaseException:
-            self._call(self._give_up)
+            self.call(self._give_up)
             raise
         if self._failure is None:
             return self._loop
@@ -89,39 +93,24 @@ class ServingLoop:
 
     def stop(self) -> None:
         """Give the order to stop, and return at once; from any thread, also in a signal handler."""
-        self._call(self._stopping.set)
+        self.call(self._stopping.set)
 
-    def halted(self) -> None:
-        """Take note that Granian has answered what it had taken and takes no more; from any thread."""
-        self._call(self._halted.set)
+    async def finish_requests(self) -> None:
+        """Take no more requests, and return when there are none that run."""
+        raise NotImplementedError
 
-    def _call(self, function: Callable[[], object]) -> None:
+    def call(self, function: Callable[..., object], *args: object) -> None:
+        """Have *function* called on the loop; from any thread."""
         # A loop that an app has broken may be closed already: then it is over anyway.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function)
+            self._loop.call_soon_threadsafe(function, *args)
 
     def _give_up(self) -> None:
-        if self._life is None:
+        if self._task is None:
             # Its first step is due on this very loop.
             self._loop.call_soon(self._give_up)
         else:
-            self._life.cancel()
-
-    async def watch(self, watcher: Any) -> None:
-        """Answer one request of Granian's, and tell its *watcher* how that went.
-
-        Granian has such a function (`_future_watcher_wrapper`), to which a request that was cancelled in order to stop is
-        an error with a traceback.
-        """
-        try:
-            await self._answer(watcher.scope, watcher.proto)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and self._stopping.is_set():
-                watcher.done()
-            else:
-                watcher.err(error)
-        else:
-            watcher.done()
+            self._task.cancel()
 
     # The life of the loop ---------------------------------------------------------------------------------------------
 
@@ -140,9 +129,9 @@ class ServingLoop:
             self._ended()
 
     async def _live(self) -> None:
-        self._life = asyncio.current_task()
+        self._task = asyncio.current_task()
         try:
-            await self._call_if_there("startup")
+            await self._life.startup()
         except BaseException as error:
             self._failure = error
             return
@@ -151,22 +140,54 @@ class ServingLoop:
             await self._stopping.wait()
         finally:
             self._stopping.set()
-            await self._finish_requests()
+            await self.finish_requests()
             try:
-                await self._call_if_there("shutdown")
+                await self._life.shutdown()
             except Exception:
                 logger.exception("The shutdown of the app failed.")
 
-    async def _call_if_there(self, name: str) -> None:
-        function: Callable[[], Awaitable[object]] | None = getattr(self._app, name, None)
-        if function is not None:
-            await function()
 
-    async def _finish_requests(self) -> None:
-        cut = self._loop.call_later(self._grace * FOR_REQUESTS, self._cancel)
+class ServingLoop(LoopThread):
+    """An event loop on which Granian calls *app*.
+
+    :param grace: seconds for stopping. When most of them are over, running requests are cancelled.
+    :param halt: makes Granian stop. Called once, on the loop, when the worker is told to stop.
+    :param ended: called when everything is over and the loop is closed, in the thread of the loop.
+    """
+
+    def __init__(self, app: RSGIApp, *, grace: float, halt: Callable[[], None], ended: Callable[[], None]) -> None:
+        super().__init__(app, grace=grace, ended=ended)
+        self._answer = app.__rsgi__
+        self._halt = halt
+        self._halted = asyncio.Event()
+        self._goodbye = min(GOODBYE, grace / 4)
+
+    def halted(self) -> None:
+        """Take note that Granian has answered what it had taken and takes no more; from any thread."""
+        self.call(self._halted.set)
+
+    async def watch(self, watcher: Any) -> None:
+        """Answer one request of Granian's, and tell its *watcher* how that went.
+
+        Granian has such a function (`_future_watcher_wrapper`), to which a request that was cancelled in order to stop is
+        an error with a traceback.
+        """
+        try:
+            await self._answer(watcher.scope, watcher.proto)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and self._stopping.is_set():
+                watcher.done()
+            else:
+                watcher.err(error)
+        else:
+            watcher.done()
+
+    async def finish_requests(self) -> None:
+        """Let Granian end what it has taken."""
+        cut = self._loop.call_later(self.time_for_requests, self._cancel)
         # WebSockets do not end by themselves, and Granian does not wait for them: it cuts them off when it stops.
         if sockets := self._cancel(websockets_only=True):
-            await asyncio.wait(sockets, timeout=min(GOODBYE, self._grace / 4))
+            await asyncio.wait(sockets, timeout=self._goodbye)
         self._halt()
         await self._halted.wait()
         # Handlers may go on after the answer, to tidy up; and WebSockets may have come in the meantime.

@@ -57,6 +57,8 @@ class _Below:
         self.receive = connection.receive
         self.send = connection.send
         self.close = connection.close
+        self.send_now = connection.send_now
+        self.limit = connection.limit
         self._environ = connection.environ
         self._mount = mount
 

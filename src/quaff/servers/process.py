@@ -79,7 +79,7 @@ def _reset_signals() -> None:
 
 def _boot(load: LoadApp, listener: socket.socket, settings: ServeSettings, number: int) -> tuple[RunningWorker, Choice]:
     app = load()
-    choice = choose_interface(app, settings.interface)
+    choice = choose_interface(app, settings.interface, http=settings.http)
     log = production_log(open_log(settings.access_log)) if settings.access_log else None
     worker = start_chosen(choice, app, listener, settings, number=number, log=log)
     signal.signal(signal.SIGTERM, lambda *_: stop_soon(worker))

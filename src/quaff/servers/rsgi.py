@@ -10,22 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import perf_counter
-from typing import Any, Final
+from typing import Any
 
 from werkzeug.exceptions import ClientDisconnected
 
-from .._internal.threads import run_in_new_thread
-from ..lifespan import drain_after_response
 from ..pipeline.conversation import converse
 from .body import RequestBody, is_fetched_first
 from .environ import has_body, rsgi_environ
 from .exchange import Exchange, serve_request
+from .life import AppLife
 from .mounted_websocket import mounted_connection
 from .rsgi_websocket import RSGIConnection
 from .wsgi import Environ, HeaderList
-
-_LAST_CALLS: Final = 2.5
-"""Seconds for calls after responses when a worker stops: less than what `loop.py` leaves for the shutdown of the app."""
 
 Log = Callable[[Environ, int, float], None]
 
@@ -109,7 +105,7 @@ class RSGIExchange(Exchange):
         await self._protocol.client_disconnect()
 
 
-class RSGIApplication:
+class RSGIApplication(AppLife):
     """What Granian calls.
 
     :param app: a Quaff app.
@@ -117,18 +113,8 @@ class RSGIApplication:
     """
 
     def __init__(self, app: Any, log: Log | None = None) -> None:
-        self._app = app
+        super().__init__(app)
         self._log = log
-
-    async def startup(self) -> None:
-        """Run what the app wants done before it serves; the loop of the worker is running."""
-        await self._app.lifespan.startup()
-
-    async def shutdown(self) -> None:
-        """Run what the app wants done after the last request: calls after responses, then its shutdown."""
-        if not await run_in_new_thread(drain_after_response, _LAST_CALLS):
-            self._app.logger.warning("Calls after responses were given up: they had %g seconds.", _LAST_CALLS)
-        await self._app.lifespan.shutdown()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         if scope.proto != "http":

@@ -10,7 +10,7 @@ import logging
 from typing import Any, Final
 
 from ..errors import WebSocketDisconnect
-from ..websockets import HeaderList
+from ..websockets import Connection, HeaderList
 from .environ import rsgi_environ
 
 _CLOSE: Final = 0
@@ -19,7 +19,7 @@ _CLOSE: Final = 0
 logger: Final = logging.getLogger("quaff.serve")
 
 
-class RSGIConnection:
+class RSGIConnection(Connection):
     """The server's side of one WebSocket."""
 
     # Any: Granian has no types for these.

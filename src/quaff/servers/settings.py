@@ -172,8 +172,8 @@ class ServeSettings:
     """`1`, `2` or `auto`. Default: `1` without TLS (in `auto` Granian never closes silent connections), `auto` with."""
 
     interface: str | None = None
-    """`wsgi` (a thread per running request) or `rsgi` (an event loop). Default: the app's choice, `rsgi` where it has async
-    views or hooks."""
+    """`wsgi` (a thread per running request), `rsgi` (an event loop) or `http1` (an event loop, for clients that stay
+    connected). Default: the app's choice, `rsgi` where it has async views or hooks, `http1` where it has WebSockets."""
 
     certificate: Path | None = None
     """File with the TLS certificate and its chain, PEM. Needs `key`."""
@@ -203,8 +203,8 @@ class ServeSettings:
                 raise SettingsError(f"{name}={value!r} is outside its limits: {low} to {high}.")
         if self.http not in {None, "1", "2", "auto"}:
             raise SettingsError(f"http={self.http!r} is not one of '1', '2', 'auto'.")
-        if self.interface not in {None, "wsgi", "rsgi"}:
-            raise SettingsError(f"interface={self.interface!r} is not one of 'wsgi', 'rsgi'.")
+        if self.interface not in {None, "wsgi", "rsgi", "http1"}:
+            raise SettingsError(f"interface={self.interface!r} is not one of 'wsgi', 'rsgi', 'http1'.")
         if self.tls_minimum not in {"1.2", "1.3"}:
             raise SettingsError(f"tls_minimum={self.tls_minimum!r} is not one of '1.2', '1.3'.")
         self._check_tls()

@@ -79,7 +79,7 @@ def _serve_alone(load: LoadApp, settings: ServeSettings, listener: socket.socket
     from .interface import choose_interface, start_chosen
 
     app = load()
-    choice = choose_interface(app, settings.interface)
+    choice = choose_interface(app, settings.interface, http=settings.http)
     worker = start_chosen(choice, app, listener, settings)
     logger.info("Started the worker over %s", choice)
     _announce(settings, listener)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .errors import SettingsError
 from .settings import ServeSettings
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def check_certificate(settings: ServeSettings) -> None:
@@ -13,6 +18,14 @@ def check_certificate(settings: ServeSettings) -> None:
     """
     if not settings.uses_tls:
         return
+    server_context(settings)
+
+
+def server_context(settings: ServeSettings) -> ssl.SSLContext:
+    """Return the TLS context that *settings* describe, for HTTP/1.1.
+
+    :raises SettingsError: when certificate and key cannot be read, do not belong together, or the key has a password.
+    """
     import ssl
 
     def refuse() -> str:
@@ -22,12 +35,16 @@ def check_certificate(settings: ServeSettings) -> None:
         )
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if settings.tls_minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(str(settings.certificate), str(settings.key), refuse)
         if settings.client_ca is not None:
             context.load_verify_locations(str(settings.client_ca))
+            context.verify_mode = ssl.CERT_REQUIRED
     except OSError as error:  # ssl.SSLError is one, too
         reason = error.strerror or str(error)
         raise SettingsError(
             f"The certificate {str(settings.certificate)!r} cannot be used with the key {str(settings.key)!r}: {reason}."
         ) from None
+    return context

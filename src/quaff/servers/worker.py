@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +35,7 @@ SETTLE: Final = 0.1
 """Seconds between turning connections away and stopping: those that were accepted before get their requests read."""
 
 
-class _Once:
+class Once:
     """Something that happens once, and can be waited for.
 
     `threading.Event` would do, but for signals: its lock cannot be taken twice, so a handler that looks at an event
@@ -68,13 +69,10 @@ class _Once:
 class RunningWorker:
     """A worker that serves in threads of its own until it is told to stop."""
 
-    def __init__(
-        self, order_stop: Callable[[], None], drained: _Once, listener: socket.socket, descriptor: int
-    ) -> None:
+    def __init__(self, order_stop: Callable[[], None], drained: Once, order_turn_away: Callable[[], None]) -> None:
         self._order_stop = order_stop
         self._drained = drained
-        self._descriptor = descriptor
-        self._family = socket.AF_INET if listener.family == socket.AF_INET6 else listener.family
+        self._order_turn_away = order_turn_away
         self._stopping = False
         self.when_drained: Callable[[], None] | None = None
         """Called once by `wait` when everything is answered."""
@@ -103,20 +101,10 @@ class RunningWorker:
     def turn_away(self) -> None:
         """Take no new connections, and go on with those that there are; the workers beside this one take the new ones.
 
-        Call it a moment before `stop`, as `SETTLE` says. When it stops, Granian closes connections whose request it has
-        not read yet, overlooks ones that it has accepted that very instant, and goes on accepting as long as clients
-        keep coming. On systems other than Linux this does nothing.
+        Call it a moment before `stop`, as `SETTLE` says.
         """
-        if sys.platform != "linux" or self._stopping:
-            return
-        # The number of Granian's descriptor now stands for a socket to which nobody connects. The kernel still wakes
-        # Granian for the real one, whose number it no longer has: accept() then finds nobody, which is no error.
-        # It is of the same kind as the real one, for Granian may only now be looking at it for the first time.
-        with socket.socket(self._family) as nobody:
-            nobody.bind("" if self._family == socket.AF_UNIX else ("127.0.0.1", 0))
-            nobody.listen(1)
-            nobody.setblocking(False)
-            os.dup2(nobody.fileno(), self._descriptor, inheritable=False)
+        if not self._stopping:
+            self._order_turn_away()
 
     def stop(self, seconds: float | None = None) -> bool:
         """Take no more connections, let running requests finish, and tell whether all did. Signal handlers may call it.
@@ -128,6 +116,24 @@ class RunningWorker:
             # Granian takes the order once; a second one would block.
             self._order_stop()
         return self.wait(seconds)
+
+
+def _turn_away(descriptor: int, family: socket.AddressFamily) -> None:
+    """Let Granian take no new connections from the socket that is *descriptor*.
+
+    When it stops, Granian closes connections whose request it has not read yet, overlooks ones that it has accepted that
+    very instant, and goes on accepting as long as clients keep coming. On systems other than Linux this does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    # The number of Granian's descriptor now stands for a socket to which nobody connects. The kernel still wakes
+    # Granian for the real one, whose number it no longer has: accept() then finds nobody, which is no error.
+    # It is of the same kind as the real one, for Granian may only now be looking at it for the first time.
+    with socket.socket(socket.AF_INET if family == socket.AF_INET6 else family) as nobody:
+        nobody.bind("" if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        nobody.listen(1)
+        nobody.setblocking(False)
+        os.dup2(nobody.fileno(), descriptor, inheritable=False)
 
 
 def _let_threads_return() -> None:
@@ -153,12 +159,12 @@ def start_worker(run: Runner, listener: socket.socket, settings: ServeSettings, 
     :param number: of this worker among its siblings, for Granian's messages.
     """
     signal = _new_signal()
-    drained = _Once()
+    drained = Once()
     signal.add_cb(drained.happen)
     # A WSGI worker has no event loop; its constructor only looks this one name up.
     loop = SimpleNamespace(call_soon=None)
     descriptor = _launch("WSGIWorker", run, loop, signal, listener, settings, number)
-    return RunningWorker(signal.set, drained, listener, descriptor)
+    return RunningWorker(signal.set, drained, partial(_turn_away, descriptor, listener.family))
 
 
 def start_rsgi_worker(
@@ -178,12 +184,12 @@ def start_rsgi_worker(
     # Views and hooks that are not async run in these, as many at once as over WSGI.
     worker_threads.limit = settings.threads
     signal = _new_signal()
-    drained = _Once()
+    drained = Once()
     serving = ServingLoop(callback, grace=settings.graceful_timeout, halt=signal.set, ended=drained.happen)
     signal.add_cb(serving.halted)
     loop = serving.start()
     descriptor = _launch("RSGIWorker", serving.watch, loop, signal, listener, settings, number)
-    return RunningWorker(serving.stop, drained, listener, descriptor)
+    return RunningWorker(serving.stop, drained, partial(_turn_away, descriptor, listener.family))
 
 
 def _new_signal() -> Any:  # Any: Granian has no types
