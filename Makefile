@@ -39,7 +39,7 @@ docs: $(VENV)/.docs ## Build the documentation into docs/_build/html; a warning 
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/.installed ## Measure against Flask and Falcon; results go to benchmarks/results.
+bench: $(VENV)/.installed ## Measure against Flask, Falcon and async frameworks; results go to benchmarks/results.
 	$(PY) benchmarks/run.py --readme README.md $(ARGS)
 
 conformance: $(VENV)/.installed ## Run Flask's own test-suite through the alias (ARGS='--all' for the extensions' suites).

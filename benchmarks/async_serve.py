@@ -7,6 +7,7 @@ Started by `protocols.py` as `python -m benchmarks.async_serve APP PORT SERVER`:
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from benchmarks.serve import stop_with_input
 HOST = "127.0.0.1"
 
 CONNECTIONS = 32_768
-"""How many connections Granian takes at once; by default 1,024, fewer than the idle ones that are counted."""
+"""How many connections Granian and Quaff take at once; by default 1,024 and 8,192."""
 
 PATIENCE = 3
 """Seconds that a server and its worker have for stopping."""
@@ -88,6 +89,20 @@ def serve_uvicorn(name: str, port: int) -> None:
     uvicorn.run(make_app(name), host=HOST, port=port, loop=loop_name(), http=http, log_level="error", access_log=False)
 
 
+def serve_http1(name: str, port: int) -> None:
+    """Serve with Quaff's own server, as `quaff serve` does; what is not named here is as there by default."""
+    from quaff.servers.http1.worker import start_http1_worker
+    from quaff.servers.settings import Address, ServeSettings
+    from quaff.servers.sockets import listen
+
+    settings = ServeSettings(
+        bind=Address(HOST, port), workers=1, backpressure=CONNECTIONS, graceful_timeout=PATIENCE - 1
+    )
+    worker = start_http1_worker(make_app(name), listen(settings.bind), settings)
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop(0))
+    worker.wait()
+
+
 def serve_own(name: str, port: int) -> None:
     """Serve with the framework's own server."""
     {"sanic": serve_sanic, "robyn": serve_robyn}[name](port)
@@ -108,6 +123,7 @@ SERVERS: dict[str, Callable[[str, int], None]] = {
     "rsgi": serve_rsgi,
     "asgi": serve_asgi,
     "uvicorn": serve_uvicorn,
+    "http1": serve_http1,
     "own": serve_own,
 }
 
@@ -115,7 +131,7 @@ SERVERS: dict[str, Callable[[str, int], None]] = {
 def main(name: str, port: str, server: str) -> None:
     """Serve until the standard input ends."""
     for package in (name, server):
-        if package not in {"raw", "rsgi", "asgi", "own"} and not is_installed(package):
+        if package not in {"raw", "rsgi", "asgi", "own", "http1"} and not is_installed(package):
             sys.exit(f"{package} is not installed")
     raise_file_limit()
     threading.Thread(target=stop_surely, daemon=True).start()

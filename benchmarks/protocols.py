@@ -21,7 +21,7 @@ from benchmarks.load import Generator, LoadError
 from benchmarks.over_http import ServerFailedError, ServerProcess, load_generator
 from benchmarks.rounds import Ratio, compare
 
-SERVERS = {"rsgi": "Granian, RSGI", "asgi": "Granian, ASGI", "uvicorn": "uvicorn", "own": "its own"}
+SERVERS = {"rsgi": "Granian, RSGI", "asgi": "Granian, ASGI", "uvicorn": "uvicorn", "own": "its own", "http1": "its own"}
 HELLO = b"Hello, World!"
 
 
@@ -49,6 +49,7 @@ class Entry:
 
 RAW = Entry("Raw handler", "raw", "rsgi")
 QUAFF = Entry("Quaff", "quaff", "rsgi")
+QUAFF_HTTP1 = Entry("Quaff", "quaff", "http1")
 EMMETT = Entry("Emmett55", "emmett55", "rsgi")
 BLACKSHEEP = Entry("BlackSheep", "blacksheep", "asgi")
 LITESTAR = Entry("Litestar", "litestar", "asgi")
@@ -70,11 +71,14 @@ class Part:
     bars: Mapping[Entry, float | None]
     """How many times as fast as each contestant Quaff has to be; None for those who are there for comparison."""
 
+    ours: Entry = QUAFF
+    """Quaff on the server that the others are held against: where the bar names none, the one that it chooses itself."""
+
     @property
     def entries(self) -> list[Entry]:
         """Everybody, in the order of the report."""
         others = [entry for entry in self.bars if entry != RAW]
-        return [RAW, QUAFF, *others] if RAW in self.bars else [QUAFF, *others]
+        return [RAW, self.ours, *others] if RAW in self.bars else [self.ours, *others]
 
     @property
     def pages(self) -> dict[str, tuple[str, bytes]]:
@@ -84,9 +88,11 @@ class Part:
 
 PEERS = (EMMETT, BLACKSHEEP, LITESTAR, FASTAPI, SANIC, ROBYN)
 PARTS = (
-    Part("hello", "async hello", "/", "requests", {RAW: 0.75, **dict.fromkeys(PEERS, 1.0)}),
-    Part("sync", "sync view on a loop", "/sync", "requests", {STARLETTE: 1.0, STARLETTE_UVICORN: None}),
-    Part("echo", "WebSocket echo", "/ws", "messages", {RAW: None, FASTAPI: 1.5}),
+    Part("hello", "async hello", "/", "requests", {RAW: 0.75, **dict.fromkeys(PEERS, 1.0), QUAFF_HTTP1: None}),
+    Part(
+        "sync", "sync view on a loop", "/sync", "requests", {STARLETTE: 1.0, STARLETTE_UVICORN: None, QUAFF_HTTP1: None}
+    ),
+    Part("echo", "WebSocket echo", "/ws", "messages", {RAW: None, FASTAPI: 1.5, QUAFF: None}, QUAFF_HTTP1),
 )
 NAMES = (*(part.name for part in PARTS), "idle")
 """What can be measured alone."""
@@ -306,13 +312,13 @@ def run_part(race: Field, part: Part, load: Load, plan: ProtocolPlan) -> None:
 
 def lines_of(part: Part, figures: Mapping[Entry, Sequence[float]]) -> list[Line]:
     """Hold Quaff's rates against everybody else's, round by round."""
-    ours = figures[QUAFF]
+    ours = figures[part.ours]
     return [
         Line(
             entry.name,
             SERVERS[entry.server],
             median(rates),
-            None if entry == QUAFF else compare(ours, rates),
+            None if entry == part.ours else compare(ours, rates),
             part.bars.get(entry),
         )
         for entry, rates in figures.items()
@@ -349,7 +355,7 @@ def measure_idle(python: str, kind: str, entry: Entry, count: int) -> Memory:
     """Measure what each of *count* idle connections costs a server that was started for them."""
     with start(python, entry, {}) as server:
         kilobytes = measure_memory(server.port, server.group, kind, count, load_core())
-    row = Memory(entry.name, kind, count, kilobytes, idle.BAR if entry == QUAFF else None)
+    row = Memory(entry.name, kind, count, kilobytes, idle.BAR if entry == QUAFF_HTTP1 else None)
     verdict = "" if row.bar is None else f"  bar {row.bar:g}: {'pass' if row.passed else 'MISSED'}"
     print(f"  {row.title:34} {count:6,} connections  {kilobytes:6.1f} KB each{verdict}", flush=True)
     return row
@@ -358,7 +364,7 @@ def measure_idle(python: str, kind: str, entry: Entry, count: int) -> Memory:
 def measure_all_idle(python: str, count: int, result: Result) -> None:
     """Measure both kinds of idle connections, of Quaff and of the server alone, and add them to *result*."""
     for kind in KINDS:
-        for entry in (QUAFF, RAW):
+        for entry in (QUAFF_HTTP1, RAW):
             try:
                 result.memory.append(measure_idle(python, kind, entry, count))
             except (ServerFailedError, LoadError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -26,6 +27,11 @@ SERVICES = {
     "redis": ("QUAFF_TEST_REDIS", "127.0.0.1:6379"),
 }
 """Name -> the variable that says where the service listens, and where it is looked for otherwise."""
+
+PROGRAMS = {
+    "chromium": ("QUAFF_TEST_CHROMIUM", ("chromium", "chromium-browser", "google-chrome")),
+}
+"""Name -> the variable that says which program to start, and which ones are looked for otherwise."""
 
 
 def pytest_report_header() -> str:
@@ -74,19 +80,31 @@ def _listens(address: str) -> bool:
     return True
 
 
+def _find_service(name: str) -> tuple[str | None, str]:
+    """Return where a service listens, or the path of a program, or None; and what to do about None."""
+    if name in PROGRAMS:
+        variable, names = PROGRAMS[name]
+        wanted = os.environ.get(variable)
+        tried = (wanted,) if wanted else names
+        found = next((path for path in map(shutil.which, tried) if path), None)
+        return found, f"there is no program {' or '.join(tried)}; install it, or set {variable}=PATH"
+    variable, usual = SERVICES[name]
+    address = os.environ.get(variable, usual)
+    hint = f"{name} does not answer at {address}; start it, or set {variable}=HOST:PORT"
+    return address if _listens(address) else None, hint
+
+
 @pytest.fixture
 def require_service() -> Callable[[str], str]:
-    """Give a function that returns where a service listens, or ends the test.
+    """Give a function that returns where a service listens, or which program is one, or ends the test.
 
     Without the service the test is skipped; with `QUAFF_REQUIRE_SERVICES=1`, as in CI, it fails.
     """
 
     def require(name: str) -> str:
-        variable, usual = SERVICES[name]
-        address = os.environ.get(variable, usual)
-        if _listens(address):
-            return address
-        message = f"{name} does not answer at {address}; start it, or set {variable}=HOST:PORT"
+        found, message = _find_service(name)
+        if found is not None:
+            return found
         if os.environ.get("QUAFF_REQUIRE_SERVICES") == "1":
             pytest.fail(message)
         pytest.skip(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -525,6 +526,7 @@ NEEDS: dict[str, tuple[Callable[[Quaff], Any], str | None]] = {
     "after hook": (lambda app: app.after_request(on_a_loop), "the hook 'on_a_loop' is async"),
     "teardown": (lambda app: app.teardown_request(on_a_loop), None),
     "error handler": (lambda app: app.register_error_handler(404, on_a_loop), None),
+    "websocket": (lambda app: app.websocket("/ws")(lambda: None), "'/ws' is a WebSocket"),
 }
 
 
@@ -543,3 +545,26 @@ def test_needs_loop_for_what_a_blueprint_has() -> None:
     part.before_request(on_a_loop)
     app.register_blueprint(part)
     assert app.needs_loop() == "the hook 'on_a_loop' is async"
+
+
+def test_a_websocket_is_the_first_reason() -> None:
+    """It needs a loop, while async views only like one better; so it is the one that is named."""
+    app, part = Quaff("dispatch", static_folder=None), Blueprint("part", __name__)
+    app.add_url_rule("/", "view", on_a_loop)
+    assert (app.first_websocket(), app.needs_loop()) == (None, "the view 'view' is async")
+    part.websocket("/ws")(lambda: None)
+    app.register_blueprint(part, url_prefix="/part")
+    assert app.first_websocket() == app.needs_loop() == "'/part/ws' is a WebSocket"
+
+
+def test_who_holds_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app with WebSockets does, and any in a process that makes event streams; async views alone do not."""
+    monkeypatch.delitem(sys.modules, "quaff.sse", raising=False)
+    app = Quaff("dispatch", static_folder=None)
+    app.add_url_rule("/", "view", on_a_loop)
+    assert not app.holds_connections()
+    monkeypatch.setitem(sys.modules, "quaff.sse", sys)
+    assert app.holds_connections()
+    monkeypatch.delitem(sys.modules, "quaff.sse")
+    app.websocket("/ws")(on_a_loop)
+    assert app.holds_connections()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -369,6 +370,35 @@ def test_why_a_loop_is_needed(app: Quaff) -> None:
     other = Quaff("other")
     other.mount("/api", asgi)
     assert other.needs_loop() == "an ASGI application is mounted at '/api'"
+
+
+def test_websockets_below_are_named(app: Quaff) -> None:
+    """They come before any other reason for a loop; what an ASGI application has is not known."""
+    app.mount("/asgi", asgi)
+    app.mount("/wsgi", echo)
+    middle, inner = Quaff("middle"), Quaff("inner")
+    middle.mount("/inner", inner)
+    app.mount("/middle", middle)
+    assert app.first_websocket() is None
+    inner.websocket("/ws")(lambda: None)
+    words = "in the app mounted at '/middle', in the app mounted at '/inner', '/ws' is a WebSocket"
+    assert app.first_websocket() == app.needs_loop() == words
+
+
+def test_who_holds_connections(app: Quaff, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients may stay connected to ASGI applications, and to Quaff apps that say so; to WSGI applications they do not."""
+    monkeypatch.delitem(sys.modules, "quaff.sse", raising=False)
+    inner = Quaff("inner")
+    app.mount("/wsgi", echo)
+    app.mount("/inner", inner)
+    assert not app.holds_connections()
+    inner.websocket("/ws")(lambda: None)
+    assert app.holds_connections()
+    other, middle = Quaff("other"), Quaff("middle")
+    other.mount("/middle", middle)
+    assert not other.holds_connections()
+    middle.mount("/api", asgi)
+    assert other.holds_connections()
 
 
 # Lifespan ------------------------------------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
 """Server-sent events: what is sent, what a client makes of it, and what becomes of the source.
 
-Streams over real servers are in `tests/protocols/test_event_streams.py`.
+Streams on an event loop are in `test_sse_on_a_loop.py`, those over real servers in `tests/protocols/test_event_streams.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import re
@@ -24,7 +23,6 @@ from quaff import Quaff, Response
 from quaff.errors import ContextError
 from quaff.json.provider import DefaultJSONProvider
 from quaff.sse import Event, EventStream
-from quaff.streaming import AsyncBody
 from quaff.testing import FlaskClient
 from tests.eventsource import Interpreter, Message
 from tests.servers.process import PATIENCE
@@ -482,97 +480,3 @@ def test_an_error_while_closing_is_logged(caplog: pytest.LogCaptureFixture) -> N
             go_on.clear()
     assert [str(record.exc_info and record.exc_info[1]) for record in caplog.records] == ["'broken'", "'too late'"]
     assert {record.name for record in caplog.records} == {"quaff.sse"}
-
-
-def test_a_synchronous_source_may_be_read_on_a_loop() -> None:
-    """On an event loop a synchronous source has its thread too, and the loop goes on while it works."""
-    source = Watched()
-
-    async def go_through() -> list[bytes]:
-        body: Any = EventStream(source, retry=1).response
-        assert isinstance(body, AsyncBody)
-        return [piece async for piece in body.pieces()]
-
-    assert asyncio.run(go_through()) == [b"retry: 1\n\n", b"data: a\n\n", b"data: b\n\n", b"data: c\n\n"]
-    eventually(lambda: source.events == ["asked"] * 4 + ["closed"])
-    assert source.threads == {"quaff-events"}
-
-
-def test_an_error_of_a_synchronous_source_on_a_loop() -> None:
-    """It is raised where the stream is read."""
-
-    def failing() -> Iterator[str]:
-        yield "a"
-        raise KeyError("broken")
-
-    async def go_through() -> None:
-        body: Any = EventStream(failing()).response
-        assert [await anext(body._iterator)] == [b"data: a\n\n"]
-        with pytest.raises(KeyError, match="broken"):
-            await anext(body._iterator)
-        with pytest.raises(StopAsyncIteration):
-            await anext(body._iterator)
-        await body.aclose()
-
-    asyncio.run(go_through())
-
-
-def test_one_task_runs_an_async_source() -> None:
-    """A source may hold a timeout open from event to event: one task runs it from its start to its end."""
-    tasks = set()
-
-    async def source() -> AsyncIterator[str]:
-        async with asyncio.timeout(PATIENCE):
-            for item in "abc":
-                tasks.add(asyncio.current_task())
-                yield item
-                await asyncio.sleep(0)
-
-    assert read(EventStream(source())) == b"data: a\n\ndata: b\n\ndata: c\n\n"
-    assert len(tasks) == 1
-
-
-def test_an_async_source_may_refuse_to_be_cancelled() -> None:
-    """A source that goes on when it is cancelled is ended at its next event."""
-    ended = []
-
-    async def source() -> AsyncIterator[str]:
-        try:
-            yield "a"
-            while True:
-                try:
-                    await asyncio.sleep(PATIENCE)
-                except asyncio.CancelledError:
-                    yield "still here"
-        finally:
-            ended.append(1)
-
-    async def go_through() -> int:
-        body: Any = EventStream(source(), heartbeat=0.01).response
-        pieces = body.pieces()
-        while await anext(pieces) == b":\n\n":
-            pass
-        assert await anext(pieces) == b":\n\n"
-        await pieces.aclose()
-        return len(asyncio.all_tasks())
-
-    assert asyncio.run(go_through()) == 1
-    assert ended == [1]
-
-
-def test_an_error_of_an_async_source_while_closing_is_raised() -> None:
-    """Whoever closes the stream hears of it."""
-
-    async def source() -> AsyncIterator[str]:
-        try:
-            yield "a"
-        finally:
-            raise KeyError("broken")
-
-    async def go_through() -> None:
-        pieces = EventStream(source()).response.pieces()  # type: ignore[union-attr]
-        await anext(pieces)
-        with pytest.raises(KeyError, match="broken"):
-            await pieces.aclose()
-
-    asyncio.run(go_through())

@@ -71,6 +71,54 @@ def test_closing_without_a_loop() -> None:
     assert closed == ["quaff-async"]
 
 
+def test_a_body_that_nobody_asked_for() -> None:
+    """It is closed once, and what was to be called on closing is called, though nothing of it ever ran."""
+    called: list[str] = []
+
+    class Source:
+        def __aiter__(self) -> Source:
+            return self
+
+        async def __anext__(self) -> bytes:
+            called.append("asked")
+            return b""
+
+        async def aclose(self) -> None:
+            called.append("closed")
+
+    async def main() -> None:
+        body = AsyncBody(Source())
+        body.call_on_close(lambda: called.append("called"))
+        await asyncio.gather(body.aclose(), body.aclose())
+        await body.aclose()
+
+    asyncio.run(main())
+    assert called == ["closed", "called"]
+
+
+def test_a_source_that_fails_when_it_is_closed() -> None:
+    """The error is raised, once, and what was to be called on closing is called all the same."""
+    called: list[bool] = []
+
+    async def brittle() -> AsyncIterator[str]:
+        try:
+            yield "a"
+        finally:
+            raise KeyError("broken")
+
+    async def main() -> None:
+        body = AsyncBody(brittle())
+        body.call_on_close(lambda: called.append(True))
+        pieces = body.pieces()
+        assert await anext(pieces) == b"a"
+        with pytest.raises(KeyError, match="broken"):
+            await pieces.aclose()
+        await body.aclose()
+
+    asyncio.run(main())
+    assert called == [True]
+
+
 def test_what_is_no_async_iterable_is_refused() -> None:
     """The error names what was given."""
     with pytest.raises(TypeError, match="list"):

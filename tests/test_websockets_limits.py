@@ -11,7 +11,7 @@ import pytest
 
 from quaff import Quaff, websocket
 from quaff.errors import WebSocketDisconnect
-from quaff.websockets import MAX_MESSAGE_SIZE, State, WebSocket
+from quaff.websockets import MAX_MESSAGE_SIZE, Connection, State, WebSocket
 from tests.test_websockets import each_echo, talk
 
 
@@ -82,7 +82,7 @@ def test_a_handler_may_set_its_own_limits(app: Quaff, is_async: bool) -> None:
             session.receive()
 
 
-class Stuck:
+class Stuck(Connection):
     """A connection whose client reads nothing: what is sent waits for as long as *patience* says."""
 
     subprotocols: list[str] = []
@@ -171,3 +171,70 @@ def test_a_client_that_is_gone_before_the_answer() -> None:
         assert (gone.state, gone.close_code) == (State.CLOSED, 1006)
 
     asyncio.run(main())
+
+
+class Roomy(Stuck):
+    """A connection that takes *room* messages at once, and has heard which limit there is."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(patience=0.001)
+        self.room = room
+        self.limits: list[int | None] = []
+
+    def send_now(self, data: str | bytes) -> bool:
+        if not self.room:
+            return False
+        self.room -= 1
+        self.sent.append(f"{data!r} at once")
+        return True
+
+    def limit(self, size: int | None) -> None:
+        self.limits.append(size)
+
+
+def test_what_there_is_room_for_is_sent_at_once() -> None:
+    """A server that can is asked first; what it has no room for waits, and later messages wait behind it."""
+
+    async def main() -> None:
+        connection = Roomy(2)
+        roomy = WebSocket(connection, None, {})
+        for data in ("a", b"b", "c"):
+            await roomy.send(data)
+        waiting = asyncio.create_task(roomy.send("d"))
+        await asyncio.sleep(0)
+        connection.room = 1
+        await roomy.send("e")
+        await waiting
+        assert connection.sent == ["'a' at once", "b'b' at once", "c", "d", "e"]
+        await roomy.close(4000)
+        connection.room = 1
+        with pytest.raises(RuntimeError, match="closed"):
+            await roomy.send("f")
+        assert connection.sent[5:] == [(4000, "")]
+
+    asyncio.run(main())
+
+
+def test_the_server_hears_of_the_size_limit() -> None:
+    """From the start and at each change, so that what is refused anyway need not arrive in whole."""
+
+    async def main() -> None:
+        connection = Roomy(0)
+        roomy = WebSocket(connection, None, {"WEBSOCKET_MAX_MESSAGE_SIZE": 10})
+        roomy.max_message_size = 20
+        roomy.blocking.max_message_size = None
+        assert connection.limits == [10, 20, None]
+        assert roomy.max_message_size is None
+        by_default = Roomy(0)
+        WebSocket(by_default, None, {})
+        assert by_default.limits == [MAX_MESSAGE_SIZE]
+
+    asyncio.run(main())
+
+
+def test_servers_need_not_know_more_than_the_protocol() -> None:
+    """One that cannot send at once says so, and takes no note of limits."""
+    connection = Stuck()
+    assert connection.send_now("a") is False
+    connection.limit(1)
+    assert connection.sent == []

@@ -217,7 +217,7 @@ class Quaff(Dispatch):
         context = current_context.get().request_context
         if context is None:
             raise_no_request()
-        from .lifespan import CallAfterResponse, run_after_response
+        from .after_response import CallAfterResponse, run_after_response
 
         call = CallAfterResponse(self, function, args, kwargs)
         calls = context.after_response_calls

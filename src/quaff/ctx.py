@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from ._internal.attributes import lazy
 from ._internal.sentinels import UNSET, Unset
@@ -344,6 +345,9 @@ class RequestContext:
                 # SECURITY: a NUL ends file names in C; no URL needs one.
                 raise BadRequest("The URL holds a NUL character.")
             rule, values = self.url_adapter.match(return_rule=True)
+            if rule.websocket and self.made_websocket is None:
+                # It is asked for as it should be, but not of a server that has WebSockets.
+                raise WebsocketMismatch
         except HTTPException as error:
             self.request.routing_exception = error
         else:

@@ -135,11 +135,19 @@ class Dispatch(URLs):
         """Run what is to be done after the last request; for RSGI servers, which call it when the loop has stopped."""
         loop.run_until_complete(self._rsgi.shutdown())
 
-    def needs_loop(self) -> str | None:
-        """Return why the app is best served on an event loop: the first async function that is found; None without any."""
+    def first_websocket(self) -> str | None:
+        """Return in words which WebSocket there is, of the app or of one that is mounted: `'/chat' is a WebSocket`."""
         for rule in self.url_map.iter_rules():
             if rule.websocket:
                 return f"{rule.rule!r} is a WebSocket"
+        return next(filter(None, (mount.first_websocket() for mount in self.mounts)), None)
+
+    def needs_loop(self) -> str | None:
+        """Return why the app is best served on an event loop: its first WebSocket or async function; None without any."""
+        websocket = self.first_websocket()
+        if websocket is not None:
+            return websocket
+        for rule in self.url_map.iter_rules():
             view = self.view_functions.get(rule.endpoint)
             if any(is_async(async_view(view, method)) for method in rule.methods or ()):
                 return f"the view {rule.endpoint!r} is async"
@@ -152,7 +160,7 @@ class Dispatch(URLs):
     def holds_connections(self) -> bool:
         """Tell whether clients may stay connected with nothing to say: for WebSockets, event streams, a mounted ASGI app."""
         # Who makes event streams has imported them.
-        if "quaff.sse" in sys.modules or any(rule.websocket for rule in self.url_map.iter_rules()):
+        if "quaff.sse" in sys.modules or self.first_websocket() is not None:
             return True
         return any(mount.holds_connections() for mount in self.mounts)
 

@@ -1,41 +1,29 @@
-"""What happens once per worker around serving, and what is left to do after a response.
+"""What happens once per worker around serving.
 
 `Lifespan` runs the functions that `app.before_serving`, `app.while_serving` and `app.after_serving` registered. The way is
 written once, as coroutines that are given how to call a function: on an event loop, where sync functions go to a thread, or
 in the calling thread, where async functions go to the process's long-lived loop; an app without async ones starts no loop.
 
-`run_after_response` hands the calls that `app.after_response` noted to background threads. See `tests/test_lifespan.py`.
+See `tests/test_lifespan.py`; what is left to do after a response is in `after_response.py`.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from contextlib import asynccontextmanager, suppress
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 from enum import Enum, auto
-from functools import partial
 from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction, isgeneratorfunction, signature
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ._internal.async_bridge import loop_of_request, run_coroutine
 from ._internal.sentinels import UNSET
+from .after_response import call_here, drain_after_response, name_of
 from .errors import SetupError
-from .globals import NO_CONTEXT, current_context
+from .globals import current_context
 from .hooks import F, setupmethod
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
-THREADS: Final = 16
-"""How many calls after responses run at once."""
-
-BACKLOG: Final = 10_000
-"""How many more of them may wait. SECURITY: without a limit, requests that come faster than these calls fill the memory."""
 
 LAST_CALLS: Final = 10.0
 """Seconds that an ASGI server's shutdown waits for calls after responses."""
@@ -44,14 +32,8 @@ Function = Callable[[], Any]
 Caller = Callable[..., Awaitable[Any]]
 """How a function is called: with the function and its arguments, giving what it returns."""
 
-_NO_REQUEST: Any = NO_CONTEXT
-
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
-async def _finish(result: Awaitable[Any]) -> Any:
-    return await result
 
 
 async def _on_the_loop(function: Callable[..., Any], *args: Any) -> Any:
@@ -65,16 +47,8 @@ async def _on_the_loop(function: Callable[..., Any], *args: Any) -> Any:
     return await result if isawaitable(result) else result
 
 
-def _call_here(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a sync function in this thread, an async one on the long-lived loop."""
-    if iscoroutinefunction(function):
-        return run_coroutine(function, *args)
-    result = function(*args)
-    return run_coroutine(_finish, result) if isawaitable(result) else result
-
-
 async def _in_this_thread(function: Callable[..., Any], *args: Any) -> Any:
-    return _call_here(function, *args)
+    return call_here(function, *args)
 
 
 def _run_through(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -83,13 +57,6 @@ def _run_through(coroutine: Coroutine[Any, Any, None]) -> None:
         coroutine.send(None)
     except StopIteration:
         return
-
-
-def _name_of(function: Any) -> str:
-    while isinstance(function, (partial, CallAfterResponse)):
-        function = function.func
-    name = getattr(function, "__qualname__", None)
-    return repr(function) if name is None else f"{getattr(function, '__module__', None)}.{name}"
 
 
 def _is_generator(function: Any) -> bool:
@@ -105,7 +72,7 @@ def _check_function(kind: str, function: Any) -> None:
             signature(function).bind()
     except TypeError as error:
         raise TypeError(
-            f"{kind} functions are called without arguments, and {_name_of(function)} needs some: {error}."
+            f"{kind} functions are called without arguments, and {name_of(function)} needs some: {error}."
             " Look up what it needs in current_app.config, or register a functools.partial of it."
         ) from None
 
@@ -114,7 +81,7 @@ def _check_plain(kind: str, function: Any) -> None:
     _check_function(kind, function)
     if _is_generator(function):
         raise TypeError(
-            f"{_name_of(function)} has a yield, so that calling it runs nothing of it. Register it with while_serving:"
+            f"{name_of(function)} has a yield, so that calling it runs nothing of it. Register it with while_serving:"
             " what stands before the yield then runs before serving, and the rest afterwards."
         )
 
@@ -125,11 +92,11 @@ def _check_generator(kind: str, function: Any) -> None:
         return
     if _is_generator(getattr(function, "__wrapped__", None)):
         raise TypeError(
-            f"Another decorator hides the yield of {_name_of(function)} from {kind}. Leave it out, or put {kind} below it;"
+            f"Another decorator hides the yield of {name_of(function)} from {kind}. Leave it out, or put {kind} below it;"
             " contextmanager and asynccontextmanager are not needed here."
         )
     raise TypeError(
-        f"{kind} takes a generator function, sync or async, with one yield; {_name_of(function)} has none."
+        f"{kind} takes a generator function, sync or async, with one yield; {name_of(function)} has none."
         " Register what only runs before serving with before_serving, and what only runs afterwards with after_serving."
     )
 
@@ -166,7 +133,7 @@ class _Step:
         try:
             return await call(function, *args)
         except BaseException as error:
-            error.add_note(f"Raised by the {self.kind} function {_name_of(self.function)}.")
+            error.add_note(f"Raised by the {self.kind} function {name_of(self.function)}.")
             raise
         finally:
             # A context that the function leaves behind is its own: the next function is not to find it in place of ours, and
@@ -207,7 +174,7 @@ class _Generator(_Step):
             raise RuntimeError(self._say("yielded a second time, and was closed there."))
 
     def _say(self, what: str) -> str:
-        name = _name_of(self.function)
+        name = name_of(self.function)
         return f"The {self.kind} function {name} {what} It has to yield once, where the app is to serve."
 
 
@@ -456,137 +423,11 @@ async def _report(app: Any, event: str, action: Callable[[], Awaitable[None]], s
     return True
 
 
-# After a response ------------------------------------------------------------------------------------------------------
-
-
-def _running_loop() -> AbstractEventLoop | None:
-    # PERF: who has not imported asyncio runs no loop.
-    asyncio = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()
-
-
-class CallAfterResponse:
-    """A call for later: in an app context, with the context variables that are set now, outside of the request."""
-
-    def __init__(self, app: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not callable(function):
-            raise TypeError(
-                f"after_response takes a function and its arguments, not {function!r}."
-                " Write app.after_response(function, argument), which calls it later, without calling it yourself."
-            )
-        self.func = partial(function, *args, **kwargs)
-        self._app = app
-        self._context = copy_context()
-        # The request will be over; and this call, which belongs to it, should not keep it alive.
-        self._context.run(current_context.set, _NO_REQUEST)
-        loop = _running_loop()
-        if loop is not None:
-            # What async code has opened belongs to this loop.
-            self._context.run(loop_of_request.set, loop)
-
-    def __call__(self) -> None:
-        """Make the call."""
-        self._context.run(self._call)
-
-    def _call(self) -> None:
-        with self._app.app_context():
-            _call_here(self.func)
-
-
-class BackgroundThreads:
-    """A few daemon threads that make calls in the order in which they come. They start when they are needed and stay."""
-
-    def __init__(self, threads: int = THREADS, backlog: int = BACKLOG) -> None:
-        self._limit = threads
-        self._room = threads + backlog
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Forget calls and threads, as a forked child must, which has none of its parent's threads."""
-        self._changed = threading.Condition()
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._unfinished = 0
-        self._threads = 0
-
-    def submit(self, call: Callable[[], None]) -> bool:
-        """Let a thread make *call*, which raises nothing; tell whether there was room for it."""
-        with self._changed:
-            if self._unfinished >= self._room or not self._has_thread():
-                return False
-            self._unfinished += 1
-            self._calls.put(call)
-        return True
-
-    def _has_thread(self) -> bool:
-        """Start a thread if none is free and one more is allowed; tell whether there is any. The lock is held."""
-        if self._threads <= self._unfinished and self._threads < self._limit:
-            # The system may have no more threads, or the interpreter may be about to end.
-            with suppress(RuntimeError):
-                threading.Thread(target=self._work, name=f"quaff-after-{self._threads + 1}", daemon=True).start()
-                self._threads += 1
-        return self._threads > 0
-
-    def _work(self) -> None:
-        while True:
-            self._calls.get()()
-            with self._changed:
-                self._unfinished -= 1
-                if not self._unfinished:
-                    self._changed.notify_all()
-
-    def drain(self, timeout: float | None) -> bool:
-        """Wait until every call was made, those that come meanwhile included; tell whether all were."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._unfinished, timeout)
-
-
-_background: Final = BackgroundThreads()
-
-
-def run_after_response(app: Any, calls: Iterable[Callable[[], Any]]) -> None:
-    """Make *calls*, a context's `after_response_calls`, in background threads, and return at once. Errors are logged.
-
-    When too many wait already, a worker thread makes them itself, so that it takes new requests no faster than their work is
-    done. On an event loop, which must not wait, they are logged as lost.
-    """
-    for call in calls:
-        if _background.submit(partial(_make_call, app, call)):
-            continue
-        if _running_loop() is None:
-            _make_call(app, call)
-        else:
-            app.logger.error(
-                "%s was not called after the response: %s such calls are waiting already."
-                " Let a task queue do work that takes longer than the requests that ask for it.",
-                _name_of(call),
-                BACKLOG,
-            )
-
-
-def _make_call(app: Any, call: Callable[[], Any]) -> None:
-    try:
-        call()
-    except BaseException as error:
-        # Also sys.exit(), or a log that fails: the thread goes on, for others need it.
-        with suppress(Exception):
-            app.logger.error("%s failed after the response.", _name_of(call), exc_info=error)
-
-
-def drain_after_response(timeout: float | None = None) -> bool:
-    """Wait until all calls after responses were made, those that come meanwhile included; tell whether all were.
-
-    It blocks, for *timeout* seconds or as long as it takes. An async call may need the loop that it came from, so on a loop,
-    let a thread wait.
-    """
-    return _background.drain(timeout)
-
-
 _lifespans: Final[weakref.WeakSet[Lifespan]] = weakref.WeakSet()
 _of_parents: Final[list[_Generator]] = []
 
 
 def _begin_anew() -> None:
-    _background.begin_anew()
     for lifespan in list(_lifespans):
         # Kept, for a generator that nobody refers to is closed, and would say goodbye on connections of the parent's.
         _of_parents.extend(lifespan._entered)

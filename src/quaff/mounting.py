@@ -41,14 +41,18 @@ class Mount:
     def __repr__(self) -> str:
         return f"<Mount {self.prefix!r} {self.kind} {self.application!r}>"
 
+    def first_websocket(self) -> str | None:
+        """Return in words which WebSocket a Quaff app has; None for applications that do not tell."""
+        return self._told(self.application.first_websocket()) if self.kind == "quaff" else None  # type: ignore[attr-defined]
+
     def needs_loop(self) -> str | None:
         """Return why this is best served on an event loop; None when it is not."""
         if self.kind == "asgi":
             return f"an ASGI application is mounted at {self.prefix!r}"
-        if self.kind == "quaff":
-            reason: str | None = self.application.needs_loop()  # type: ignore[attr-defined]  # a Quaff app has it
-            return None if reason is None else f"in the app mounted at {self.prefix!r}, {reason}"
-        return None
+        return self._told(self.application.needs_loop()) if self.kind == "quaff" else None  # type: ignore[attr-defined]
+
+    def _told(self, reason: str | None) -> str | None:
+        return None if reason is None else f"in the app mounted at {self.prefix!r}, {reason}"
 
     def holds_connections(self) -> bool:
         """Tell whether clients of this may stay connected; of an application of ASGI nobody knows."""

@@ -219,12 +219,10 @@ class _OnLoop:
             if not task.done() and not await self._wait():
                 return HEARTBEAT
             if not self._piece:
-                self._ended = True
                 try:
-                    task.result()
+                    self._finish(task)
                 finally:
                     # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
-                    self._task = None
                     del task
                 raise StopAsyncIteration
         piece, self._piece = self._piece, b""
@@ -244,6 +242,9 @@ class _OnLoop:
 
     async def _wait(self) -> bool:
         """Wait for an event or the end, at most until a heartbeat is due; tell whether there was one."""
+        if self._piece:
+            # A loop whose tasks are eager has run the source to its first event already.
+            return True
         loop = asyncio.get_running_loop()
         arrival = self._arrival = loop.create_future()
         timer = None if self._heartbeat is None else loop.call_later(self._heartbeat, self._announce)
@@ -254,6 +255,21 @@ class _OnLoop:
             if timer is not None:
                 timer.cancel()
         return bool(self._piece) or self._task is None or self._task.done()
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        """Take note that the source has ended, and raise what it has raised."""
+        if self._ended:
+            # Who closes a stream hears of its error.
+            return
+        self._ended = True
+        self._task = None
+        try:
+            # A source that the app has cancelled has ended.
+            if not task.cancelled():
+                task.result()
+        finally:
+            # As in `__anext__`.
+            del task
 
     def _announce(self, _task: object = None) -> None:
         arrival = self._arrival
@@ -284,6 +300,7 @@ class _OnLoop:
         if self._ended:
             return
         self._ended = True
+        self._piece = b""
         task, self._task = self._task, None
         if task is None:
             await self._close_source()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 from typing import Any
 
 from ._internal.async_bridge import run_coroutine
@@ -20,8 +20,9 @@ class AsyncBody:
     def __init__(self, iterable: AsyncIterable[bytes | str]) -> None:
         self._iterator = aiter(iterable)
         self._on_close: Callable[[], Any] | None = None
+        self._is_closed = False
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Give the pieces on the loop; the iterator is ended with the last one, and when the caller stops early."""
         try:
             async for piece in self._iterator:
@@ -41,16 +42,21 @@ class AsyncBody:
         self._on_close = function
 
     async def aclose(self) -> None:
-        """End the iterator, on its loop."""
-        close = getattr(self._iterator, "aclose", None)
-        if close is not None:
-            await close()
-        function, self._on_close = self._on_close, None
-        if function is not None:
-            # PERF: here, because `asyncio` is not loaded for programs that never come here.
-            from ._internal.threads import run_in_thread
+        """End the iterator, on its loop, unless that was done."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            close = getattr(self._iterator, "aclose", None)
+            if close is not None:
+                await close()
+        finally:
+            function, self._on_close = self._on_close, None
+            if function is not None:
+                # PERF: here, because `asyncio` is not loaded for programs that never come here.
+                from ._internal.threads import run_in_thread
 
-            await run_in_thread(function)
+                await run_in_thread(function)
 
     def close(self) -> None:
         """End the iterator from synchronous code, as a WSGI server does."""

@@ -548,7 +548,8 @@ class Response(ResponseBase):
     def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
         """Return the body as a WSGI server takes it."""
         body = super().get_app_iter(environ)
-        has_content = environ["REQUEST_METHOD"] != "HEAD" and self._status_code not in (204, 304)
+        code = self._status_code
+        has_content = environ["REQUEST_METHOD"] != "HEAD" and code >= 200 and code not in (204, 304)
         if has_content and isinstance(self.response, AsyncBody) and isinstance(body, ClosingIterator):
             # A server with an event loop takes the pieces there (`servers/exchange.py`).
             body.async_body = self.response  # type: ignore[attr-defined]

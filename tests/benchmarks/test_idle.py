@@ -17,7 +17,7 @@ from benchmarks.contestants import ROOT, clean_environment
 from benchmarks.idle import Idlers, Memory
 from benchmarks.load import LoadError
 from benchmarks.over_http import ServerProcess, free_port
-from benchmarks.protocols import QUAFF
+from benchmarks.protocols import QUAFF_HTTP1
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -25,7 +25,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 @pytest.fixture
 def quaff() -> Iterator[ServerProcess]:
     """Serve Quaff's app."""
-    with protocols.start(sys.executable, QUAFF, {}) as server:
+    with protocols.start(sys.executable, QUAFF_HTTP1, {}) as server:
         yield server
 
 

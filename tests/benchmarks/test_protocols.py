@@ -18,6 +18,7 @@ from benchmarks.protocols import (
     PARTS,
     PEERS,
     QUAFF,
+    QUAFF_HTTP1,
     RAW,
     STARLETTE,
     STARLETTE_UVICORN,
@@ -63,16 +64,17 @@ def test_the_bars_are_those_that_were_promised() -> None:
     assert HELLO.bars[RAW] == 0.75
     assert {entry.name for entry in PEERS} == {"BlackSheep", "Emmett55", "FastAPI", "Litestar", "Robyn", "Sanic"}
     assert [HELLO.bars[entry] for entry in PEERS] == [1.0] * 6
-    assert SYNC.bars == {STARLETTE: 1.0, STARLETTE_UVICORN: None}
-    assert ECHO.bars == {RAW: None, FASTAPI: 1.5}
+    assert SYNC.bars == {STARLETTE: 1.0, STARLETTE_UVICORN: None, QUAFF_HTTP1: None}
+    assert ECHO.bars == {RAW: None, FASTAPI: 1.5, QUAFF: None}
+    assert (HELLO.ours, SYNC.ours, ECHO.ours) == (QUAFF, QUAFF, QUAFF_HTTP1), "the server that the bar or `quaff` names"
     assert protocols.NAMES == ("hello", "sync", "echo", "idle")
 
 
 def test_everybody_takes_part_once() -> None:
     """The raw handler first where it takes part, then Quaff, then those with whom it is compared."""
-    assert HELLO.entries == [RAW, QUAFF, *PEERS]
-    assert SYNC.entries == [QUAFF, STARLETTE, STARLETTE_UVICORN]
-    assert ECHO.entries == [RAW, QUAFF, FASTAPI]
+    assert HELLO.entries == [RAW, QUAFF, *PEERS, QUAFF_HTTP1]
+    assert SYNC.entries == [QUAFF, STARLETTE, STARLETTE_UVICORN, QUAFF_HTTP1]
+    assert ECHO.entries == [RAW, QUAFF_HTTP1, FASTAPI, QUAFF]
 
 
 def test_an_entry_is_called_by_name_and_server() -> None:
@@ -170,7 +172,7 @@ def test_hello_is_measured_in_a_short_round() -> None:
 def test_the_echo_is_measured_in_a_short_round() -> None:
     """The same over WebSockets; the report says how busy the client was."""
     load = SocketLoad(EchoLoad(None, connections=2))
-    rates, absent = protocols.measure_part(sys.executable, ECHO, SHORT, load, [RAW, QUAFF])
+    rates, absent = protocols.measure_part(sys.executable, ECHO, SHORT, load, [RAW, QUAFF_HTTP1])
     assert [line.name for line in rates.lines] == ["Raw handler", "Quaff"]
     assert all(line.rate > 10 for line in rates.lines)
     assert absent == []

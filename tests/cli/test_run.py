@@ -11,12 +11,14 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from quaff import Quaff
 from quaff.cli import NoAppException, ScriptInfo, cli, run_command, show_server_banner
 from quaff.cli.run import load_or_show, take_target
 from tests.cli.project import Project
-from tests.servers.process import ServerProcess
+from tests.servers.process import PATIENCE, ServerProcess, write
 
 Call = dict[str, Any]
 
@@ -117,13 +119,15 @@ def test_access_log(monkeypatch: pytest.MonkeyPatch, arguments: list[str], shown
         (["--interface", "rsgi"], "rsgi", False),
         (["--interface", "wsgi", "--debug"], "wsgi", True),
         (["--interface", "rsgi", "--debug"], "rsgi", False),
+        (["--interface", "http1", "--debug"], "http1", False),
         (["--interface", "rsgi", "--debugger"], "rsgi", True),
+        (["--interface", "http1", "--debugger"], "http1", True),
     ],
 )
 def test_interface(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], interface: str | None, debugger: bool
 ) -> None:
-    """It reaches the server. The debugger that debug mode brings along gives way to RSGI; one that was asked for stays."""
+    """It reaches the server. The debugger that debug mode brings along gives way to a loop; one that was asked for stays."""
     made: list[Call] = []
     monkeypatch.setattr("quaff.cli.run.run_development", lambda app, host, port, **options: made.append(options))
     run(*arguments)
@@ -265,6 +269,7 @@ def test_missing_file(project: Project) -> None:
         ([], " * Interface: RSGI: the view 'index' is async\n", "quaff-loop"),
         (["--interface", "wsgi"], "", "quaff-async"),
         (["--debug", "--interface", "rsgi"], " * Interface: RSGI: --interface rsgi\n", "quaff-loop"),
+        (["--debug", "--interface", "http1"], " * Interface: HTTP1: --interface http1\n", "quaff-loop"),
     ],
 )
 def test_serves_an_async_app(tmp_path: Path, options: list[str], said: str, thread: str) -> None:
@@ -280,3 +285,70 @@ def test_serves_an_async_app(tmp_path: Path, options: list[str], said: str, thre
         assert said in server.output
         assert server.stop() == 0
         assert "Traceback" not in server.output
+
+
+CHAT = """\
+import flask
+from quaff import websocket
+
+app = flask.Flask(__name__)
+
+
+@app.route("/")
+def index():
+    return "one"
+
+
+@app.websocket("/ws")
+async def chat():
+    await websocket.send("one " + await websocket.receive())
+"""
+
+
+def chat(server: ServerProcess) -> str | bytes:
+    """Talk over the WebSocket of `CHAT`."""
+    with connect(f"ws://127.0.0.1:{server.port}/ws", open_timeout=PATIENCE, proxy=None) as client:
+        client.send("hi")
+        return client.recv(PATIENCE)
+
+
+def test_debug_mode_with_a_websocket(tmp_path: Path) -> None:
+    """`quaff run --debug` serves and reloads it, also after a mistake in the code; the debugger is off, and that is said."""
+    write(tmp_path, "hello.py", CHAT)
+    arguments = ["-m", "quaff", "run", "hello.py", "--debug", "--port", "0"]
+    with ServerProcess.serving(arguments, tmp_path) as server:
+        server.get_when(lambda answer: answer.text == "one")
+        assert chat(server) == "one hi"
+        server.wait_for(r"^ \* Debug mode: on$")
+        server.wait_for(r"^ \* Interface: HTTP1: '/ws' is a WebSocket$")
+        server.wait_for(r"^ \* Debugger: off, because '/ws' is a WebSocket; tracebacks are in the log\. ")
+        write(tmp_path, "hello.py", CHAT + "\n1 / 0\n")
+        assert "Werkzeug Debugger" in server.get_when(lambda answer: answer.status == 500).text
+        write(tmp_path, "hello.py", CHAT.replace('"one', '"two'))
+        server.get_when(lambda answer: answer.text == "two")
+        assert chat(server) == "two hi"
+        assert server.output.count(" * Debugger: off") == server.output.count(" * Interface") == 1
+        assert server.stop() == 0
+        assert "panicked" not in server.output
+
+
+def test_debug_mode_with_a_websocket_and_the_debugger(tmp_path: Path) -> None:
+    """`--interface wsgi` keeps the debugger, and the WebSocket is refused."""
+    write(tmp_path, "hello.py", CHAT.replace('return "one"', "return 1 / 0"))
+    arguments = ["-m", "quaff", "run", "hello.py", "--debug", "--no-reload", "--port", "0", "--interface", "wsgi"]
+    with ServerProcess.serving(arguments, tmp_path) as server:
+        assert "Werkzeug Debugger" in server.get().text
+        assert server.get("/ws").status == 400
+        with pytest.raises(InvalidStatus, match="400"):
+            chat(server)
+        assert "Debugger: off" not in server.output
+        assert server.stop() == 0
+
+
+def test_the_help_names_the_interfaces() -> None:
+    """What can be asked for is listed by both commands, and where it comes from by default."""
+    for command in ("run", "serve"):
+        text = " ".join(CliRunner().invoke(cli, [command, "--help"]).output.split())
+        assert "--interface [wsgi|rsgi|http1]" in text
+        assert "Threads or event loop." in text
+        assert "the app's choice" in text.lower()

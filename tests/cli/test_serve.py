@@ -73,6 +73,7 @@ def test_app_is_not_loaded_here(project: Project, started: Started) -> None:
         (["--http", "2"], "http", "2"),
         (["--interface", "rsgi"], "interface", "rsgi"),
         (["--interface", "wsgi"], "interface", "wsgi"),
+        (["--interface", "http1"], "interface", "http1"),
         (["--unix-permissions", "600"], "unix_permissions", 0o600),
         (["--graceful-timeout", "2.5"], "graceful_timeout", 2.5),
         (["--header-timeout", "7"], "header_timeout", 7.0),
@@ -128,7 +129,7 @@ def test_interface_from_the_environment(started: Started) -> None:
         (["--bind", "localhost:http"], "the port 'http' is not a number"),
         (["--bind", "unix:"], "there is no path after 'unix:'"),
         (["--http", "3"], "'3' is not one of '1', '2', 'auto'"),
-        (["--interface", "asgi"], "'asgi' is not one of 'wsgi', 'rsgi'"),
+        (["--interface", "asgi"], "'asgi' is not one of 'wsgi', 'rsgi', 'http1'"),
         (["--tls-minimum", "1.0"], "'1.0' is not one of '1.2', '1.3'"),
         (["--unix-permissions", "rw"], "is not octal permissions"),
         (["--graceful-timeout", "-1"], "graceful_timeout=-1.0 is outside its limits"),
@@ -295,6 +296,7 @@ def test_serves(tmp_path: Path) -> None:
     [
         ([], "over RSGI: the view 'index' is async", "quaff-loop"),
         (["--interface", "rsgi"], "over RSGI: --interface rsgi", "quaff-loop"),
+        (["--interface", "http1"], "over HTTP1: --interface http1", "quaff-loop"),
         (["--interface", "wsgi"], "over WSGI: --interface wsgi", "quaff-async"),
     ],
 )
@@ -325,11 +327,13 @@ def test_serves_an_async_app(tmp_path: Path, options: list[str], said: str, thre
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
-def test_rsgi_for_an_app_inside_of_middleware(tmp_path: Path) -> None:
+@pytest.mark.parametrize("interface", ["rsgi", "http1"])
+def test_a_loop_for_an_app_inside_of_middleware(tmp_path: Path, interface: str) -> None:
     """Middleware around the app object speaks WSGI only: one message, and exit code 1."""
     (tmp_path / "hello.py").write_text(WRAPPED)
-    arguments = ["-m", "quaff", "serve", "hello:wrapped", "--bind", "127.0.0.1:0", "--interface", "rsgi"]
+    arguments = ["-m", "quaff", "serve", "hello:wrapped", "--bind", "127.0.0.1:0", "--interface", interface]
     with ServerProcess(arguments, tmp_path) as server:
         assert server.wait() == 1
-    assert "Error: interface='rsgi': the app is of the type 'Middleware', which speaks WSGI only." in server.output
+    words = f"Error: interface={interface!r}: the app is of the type 'Middleware', which speaks WSGI only."
+    assert words in server.output
     assert "Traceback" not in server.output

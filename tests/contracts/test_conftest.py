@@ -82,3 +82,31 @@ def test_a_missing_service_fails_in_ci(tmp_path: Path, free_port: int) -> None:
     said = run_pytest(tmp_path, NEEDS_REDIS, QUAFF_TEST_REDIS=f"127.0.0.1:{free_port}", QUAFF_REQUIRE_SERVICES="1")
     assert "skipped" not in said
     assert "1 failed, 1 error" in said
+
+
+NEEDS_CHROMIUM = (
+    "import pytest\n\n@pytest.mark.service('chromium')\ndef test_marked():\n    pass\n\n"
+    "def test_asked(require_service):\n    print('found', require_service('chromium'))\n"
+)
+
+
+@pytest.mark.parametrize("required, outcome", [("0", "2 skipped"), ("1", "1 failed, 1 error")])
+def test_a_missing_program(tmp_path: Path, required: str, outcome: str) -> None:
+    """A program is a service too: without it a test is skipped, or fails in CI, and the reason says what was looked for."""
+    (tmp_path / "empty").mkdir()
+    said = run_pytest(
+        tmp_path,
+        NEEDS_CHROMIUM,
+        PATH=str(tmp_path / "empty"),
+        QUAFF_TEST_CHROMIUM="",
+        QUAFF_REQUIRE_SERVICES=required,
+    )
+    assert outcome in said
+    assert "there is no program chromium or chromium-browser or google-chrome; install it, or set" in said
+
+
+def test_a_program_is_found(tmp_path: Path) -> None:
+    """On the path, or where the variable says that it is."""
+    said = run_pytest(tmp_path, NEEDS_CHROMIUM, QUAFF_TEST_CHROMIUM=sys.executable, QUAFF_REQUIRE_SERVICES="1")
+    assert "2 passed" in said
+    assert f"found {sys.executable}" in said

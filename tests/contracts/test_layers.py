@@ -19,7 +19,7 @@ LAYERS = [
     {"wrappers", "sessions", "websockets", "logging", "views", "debughelpers"},
     {"templating", "sse"},
     {"routing"},
-    {"hooks", "errorhandlers", "lifespan", "mounting", "oldnames", "scaffold"},
+    {"hooks", "after_response", "errorhandlers", "lifespan", "mounting", "oldnames", "scaffold"},
     {"blueprints"},
     {"pipeline"},
     {"appbase"},

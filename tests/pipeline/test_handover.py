@@ -77,3 +77,31 @@ def test_an_async_body_is_handed_out_itself() -> None:
 
     source = AsyncBody(pieces())
     assert parts_of(Response(source), environ("/"))[2] is source  # type: ignore[arg-type]  # an iterable of bytes
+
+
+@pytest.mark.parametrize(
+    "status, method", [(204, "GET"), (304, "GET"), (204, "HEAD"), (200, "HEAD"), (103, "GET")], ids=str
+)
+def test_an_async_body_that_is_not_sent(status: int, method: str) -> None:
+    """Where there is no content to be sent, none is asked for; closing what stands in for it closes the source."""
+    notes: list[str] = []
+
+    class Source:
+        def __aiter__(self) -> Source:
+            return self
+
+        async def __anext__(self) -> bytes:
+            notes.append("asked")
+            return b"content"
+
+        async def aclose(self) -> None:
+            notes.append("closed")
+
+    response = Response(Source(), status)  # type: ignore[arg-type]  # an iterable of bytes
+    response.call_on_close(lambda: notes.append("called"))
+    line, _, body = parts_of(response, environ("/") | {"REQUEST_METHOD": method})
+    assert int(line[:3]) == status
+    assert not isinstance(body, AsyncBody)
+    assert list(body) == []
+    body.close()  # type: ignore[union-attr]  # not bytes
+    assert notes == ["closed", "called"]

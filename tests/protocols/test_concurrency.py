@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
-from quaff import Quaff, g, request, session
+from quaff import Quaff, Response, g, request, session
 from tests.protocols.conftest import Serve
-from tests.protocols.harness import Served, as_kind
+from tests.protocols.harness import KINDS, Served, as_kind
 from tests.servers.process import PATIENCE
 
 REQUESTS = 100
@@ -187,3 +188,30 @@ def test_a_task_of_its_own(app: Quaff, serve: Serve) -> None:
     served = serve(app)
     assert served.text("/") == "/ None 0 / None 1 / None 2"
     assert served.text("/sync") == "/sync None 0 /sync None 1 /sync None 2"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("answer_kind", ["whole", *KINDS])
+def test_a_thread_that_outlives_its_request(app: Quaff, serve: Serve, kind: str, answer_kind: str) -> None:
+    """A thread that outlives its request may ask whether the client is there: it neither waits nor fails."""
+    requests: list[Any] = []
+
+    def work() -> Response:
+        requests.append(request._get_current_object())  # type: ignore[attr-defined]
+
+        async def generate() -> AsyncIterator[str]:
+            yield "a"
+
+        made: dict[str, Any] = {"whole": b"a", "sync": iter(["a"]), "async": generate()}
+        return Response(made[answer_kind])
+
+    app.add_url_rule("/work", "work", as_kind(kind, work))
+    served = serve(app)
+    assert served.text("/work") == "a"
+    served.client.close()
+    seen: list[bool] = []
+    asking = threading.Thread(target=lambda: seen.extend(requests[0].is_disconnected for _ in range(20)))
+    asking.start()
+    asking.join(PATIENCE)
+    assert len(seen) == 20
+    assert requests[0].is_disconnected is seen[-1]

@@ -265,3 +265,58 @@ def test_a_client_that_comes_again(app: Quaff, serve: Serve) -> None:
         assert served.text("/async") == "async"
         assert served.text("/sync") == "sync"
     assert set(seen) == {False}
+
+
+@pytest.mark.parametrize("view_kind", KINDS)
+def test_a_thread_of_the_views_own_can_ask(app: Quaff, serve: Serve, view_kind: str) -> None:
+    """A thread that a view has started, and that knows nothing of the loop, hears that the client has left."""
+    seen: list[bool] = []
+
+    def ask(made: Any) -> None:
+        end = time.monotonic() + PATIENCE
+        while not (found := made.is_disconnected) and time.monotonic() < end:
+            seen.append(found)
+            time.sleep(0.005)
+        seen.append(found)
+
+    def start() -> threading.Thread:
+        thread = threading.Thread(target=ask, args=(request._get_current_object(),))  # type: ignore[attr-defined]
+        thread.start()
+        return thread
+
+    async def asynchronous() -> str:
+        thread = start()
+        while thread.is_alive():  # noqa: ASYNC110 - nothing on the loop tells when it ends
+            await asyncio.sleep(0.005)
+        return "too late"
+
+    def sync() -> str:
+        start().join(PATIENCE)
+        return "too late"
+
+    app.add_url_rule("/work", "work", sync if view_kind == "sync" else asynchronous)
+    served = serve(app)
+    leave(served, "/work", lambda: seen)
+    until(lambda: seen[-1])
+
+
+def test_who_has_asked_may_stream(app: Quaff, serve: Serve) -> None:
+    """The async body of a sync view that has asked for its client is cancelled where it waits, as any other."""
+    events: list[str] = []
+
+    async def generate() -> AsyncIterator[bytes]:
+        try:
+            yield b"first"
+            events.append("waiting")
+            await asyncio.sleep(PATIENCE * 2)
+        finally:
+            events.append("closed")
+
+    @app.get("/stream")
+    def stream() -> Response:
+        assert not request.is_disconnected
+        return Response(generate())
+
+    leave(serve(app), "/stream", lambda: events)
+    until(lambda: len(events) == 2)
+    assert events == ["waiting", "closed"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 from urllib.parse import quote
 
@@ -251,6 +252,42 @@ def test_class_based_views(app: Quaff, serve: Serve) -> None:
     assert served.request("HEAD", "/item/2").status_code == 200
     assert served.request("POST", "/item/2").status_code == 405
     assert served.text("/once") == "once"
+
+
+UPGRADE = "Connection: Upgrade\nUpgrade: websocket\n"
+HANDSHAKE = f"{UPGRADE}Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n"
+
+
+@pytest.mark.parametrize("path", ["/ws", "/ws/1", "/sub/ws", "/sub/ws/1"])
+def test_a_websocket_is_no_page(app: Quaff, serve: Serve, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is no handshake that can be granted is refused, also in a mounted app, and the handler is not run."""
+    below = Quaff("below", static_folder=None, compiled=app.compiled)
+    ran: list[str] = []
+    for each in (app, below):
+        each.websocket("/ws", endpoint="static")(lambda: ran.append("static"))
+        each.websocket("/ws/<int:n>", endpoint="dynamic")(lambda n: ran.append("dynamic"))
+        each.add_url_rule("/page", "page", lambda: "page")
+    app.mount("/sub", below)
+    served = serve(app)
+    for method, status in (("GET", 400), ("HEAD", 400), ("POST", 405), ("OPTIONS", 405)):
+        assert served.request(method, path).status_code == status, method
+    end = "Host: a\nConnection: close\n\n"
+    requests = [
+        f"GET {path} HTTP/1.0\n{UPGRADE}Host: a\n\n",
+        f"GET {path} HTTP/1.1\nUpgrade: websocket\n{end}",
+        f"GET {path} HTTP/1.1\nConnection: Upgrade\nUpgrade: h2c\nHost: a\n\n",
+        f"POST {path} HTTP/1.1\n{UPGRADE}Content-Length: 0\nHost: a\n\n",
+        f"GET {path} HTTP/1.1\n{UPGRADE}Host: a\n\n",
+    ]
+    if served.interface == "wsgi":
+        requests.append(f"GET {path} HTTP/1.1\n{HANDSHAKE}Host: a\n\n")
+    for number, request_text in enumerate(requests):
+        with served.send(request_text) as connection:
+            answer = connection.recv(1000)
+        assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), (number, answer)
+    assert served.text("/sub/page") == "page"
+    assert ran == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_middleware_sees_every_request(app: Quaff, serve: Serve) -> None:

@@ -206,6 +206,51 @@ def test_a_source_that_fails(
 
 
 @each_kind
+@pytest.mark.parametrize("source_kind", KINDS)
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_stream_without_content(app: Quaff, serve: Serve, kind: str, source_kind: str, status: int) -> None:
+    """Where a response has no content, a stream is closed and nothing of it is sent; the connection goes on."""
+    notes: list[str] = []
+
+    class Source:
+        def __iter__(self) -> Source:
+            return self
+
+        def __next__(self) -> bytes:
+            notes.append("asked")
+            return b"content"
+
+        def close(self) -> None:
+            notes.append("closed")
+
+    class AsyncSource:
+        def __aiter__(self) -> AsyncSource:
+            return self
+
+        async def __anext__(self) -> bytes:
+            notes.append("asked")
+            return b"content"
+
+        async def aclose(self) -> None:
+            notes.append("closed")
+
+    def view() -> Response:
+        source: Any = Source() if source_kind == "sync" else AsyncSource()
+        response = Response(source, status)
+        response.call_on_close(lambda: notes.append("on close"))
+        return response
+
+    app.add_url_rule("/", "view", as_kind(kind, view))
+    app.add_url_rule("/fine", "fine", as_kind(kind, lambda: "fine"))
+    served = serve(app)
+    answer = served.get("/")
+    assert (answer.status_code, answer.content) == (status, b"")
+    until(lambda: len(notes) == 2)
+    assert notes == ["closed", "on close"]
+    assert served.text("/fine") == "fine"
+
+
+@each_kind
 def test_files(app: Quaff, serve: Serve, kind: str, tmp_path: Path) -> None:
     """A file is sent whole, in the parts that are asked for, or not at all when the client has it."""
     content = bytes(range(256)) * 4000

@@ -1,4 +1,4 @@
-"""WebSockets over real servers and real clients: uvicorn (ASGI) and Granian (RSGI)."""
+"""WebSockets over real servers and real clients: uvicorn (ASGI), Granian (RSGI) and Quaff's own (http1)."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_codes_of_the_client(app: Quaff, serve: Serve, interface: str, kind: str
 def test_an_error_of_the_handler(
     app: Quaff, serve: Serve, interface: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An open connection is closed with 1011, and one line has the traceback."""
+    """An open connection is closed with 1011, which Granian does not send, and one line has the traceback."""
 
     @app.websocket("/fail/async")
     async def handler() -> None:
@@ -304,7 +304,7 @@ REFUSALS = {"abort": 403, "fail": 500, "return": 429, "close": 403, "never": 403
 
 @each_kind
 def test_refused_handshakes(app: Quaff, serve: Serve, interface: str, kind: str) -> None:
-    """The client gets the status; over ASGI headers and body as well. The next one is served."""
+    """The client gets the status; but for Granian, headers and body as well. The next one is served."""
     add_refusing(app)
     served = serve(app)
     paths = {f"/refuse/{kind}/{how}": status for how, status in REFUSALS.items()} | {"/nowhere": 404, "/page": 400}
@@ -323,7 +323,7 @@ def test_refused_handshakes(app: Quaff, serve: Serve, interface: str, kind: str)
 def test_messages_that_are_too_large(
     app: Quaff, serve: Serve, interface: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They close the connection with 1009 and leave one line, whole or in fragments."""
+    """They close the connection with 1009, which Granian does not send, and leave one line; whole or in fragments."""
     app.config["WEBSOCKET_MAX_MESSAGE_SIZE"] = 1000
     ended = Ended(app)
     served = serve(app)
@@ -386,8 +386,11 @@ BROKEN_HANDSHAKES = {
 
 
 @pytest.mark.parametrize("what", BROKEN_HANDSHAKES)
-def test_broken_handshakes(app: Quaff, serve: Serve, what: str) -> None:
-    """They are answered with an error, or not at all, and nothing is left hanging."""
+def test_broken_handshakes(app: Quaff, serve: Serve, interface: str, what: str) -> None:
+    """They are answered with an error, or by Granian not at all, and nothing is left hanging.
+
+    For an old version that is 426 over http1 (RFC 6455 section 4.4); uvicorn says 400 and no more.
+    """
     served = serve(app)
     with served.send(f"GET /async HTTP/1.1\nHost: localhost\n{BROKEN_HANDSHAKES[what]}\n") as connection:
         connection.shutdown(socket.SHUT_WR)
@@ -395,7 +398,11 @@ def test_broken_handshakes(app: Quaff, serve: Serve, what: str) -> None:
         with contextlib.suppress(ConnectionResetError):
             while piece := connection.recv(4096):
                 answer += piece
-    assert not answer.startswith(b"HTTP/1.1 2")
+    if interface == "rsgi":
+        assert not answer.startswith(b"HTTP/1.1 2")
+    else:
+        version = "an old version" if interface == "http1" else ""
+        assert answer.startswith(b"HTTP/1.1 426 " if what == version else b"HTTP/1.1 400 ")
     assert served.text("/page") == "page"
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from quaff import Quaff, request
+from quaff import Quaff, Response, request
 from quaff.servers.asgi import ASGIExchange, serve_asgi
 
 
@@ -131,6 +132,68 @@ def test_a_client_that_leaves_in_the_middle(app: Quaff) -> None:
         return sent
 
     assert not any(isinstance(message, dict) and message.get("status") == 200 for message in asyncio.run(main()))
+
+
+async def send_nowhere(message: Any) -> None:
+    """Refuse every message, as a server of version 2.4 does when the client is gone."""
+    raise OSError(f"nobody takes {message['type']}")
+
+
+async def say_nothing() -> Any:
+    """Wait, as a server does while the client says nothing."""
+    return await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("path", ["/sync", "/x", "/stream", "/thread"])
+def test_a_server_that_says_so_when_the_client_is_gone(app: Quaff, path: str) -> None:
+    """`send` may raise OSError from the first message on: that is no error of the app's, and what waits is closed."""
+    closed: list[str] = []
+
+    async def pieces() -> AsyncIterator[str]:
+        closed.append("asked for a piece")
+        yield "a"
+
+    def stream() -> Response:
+        response = Response(pieces())
+        response.call_on_close(lambda: closed.append("closed"))
+        return response
+
+    async def asynchronous() -> Response:
+        return stream()
+
+    app.add_url_rule("/thread", "thread", stream)
+    app.add_url_rule("/stream", "stream", asynchronous)
+    asyncio.run(asyncio.wait_for(app(scope_of(path), say_nothing, send_nowhere), 20))
+    assert closed == (["closed"] if path in {"/stream", "/thread"} else [])
+
+
+def test_an_exchange_notes_that_the_client_is_gone() -> None:
+    """Whatever was sent when the server refused it; nothing more is sent then."""
+
+    async def main(refused_at: int) -> tuple[bool, list[str]]:
+        sent: list[str] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+            if len(sent) >= refused_at:
+                raise ConnectionResetError("the client is gone")
+
+        whole = ASGIExchange(None, scope_of(), say_nothing, send)
+        await whole._send("200 OK", [], b"body")
+        if refused_at <= 2:
+            return whole.is_disconnected, sent
+        sent.clear()
+        pieces = ASGIExchange(None, scope_of(), say_nothing, send)
+        push = await pieces.begin("200 OK", [])
+        for piece in (b"a", b"b", b"c", b""):
+            await push(piece)
+        return pieces.is_disconnected, sent
+
+    start, body = "http.response.start", "http.response.body"
+    assert asyncio.run(main(1)) == (True, [start])
+    assert asyncio.run(main(2)) == (True, [start, body])
+    assert asyncio.run(main(3)) == (True, [start, body, body])
+    assert asyncio.run(main(9)) == (False, [start, body, body, body, body])
 
 
 def test_headers_of_the_exchange() -> None:

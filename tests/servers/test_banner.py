@@ -6,7 +6,15 @@ import logging
 
 import pytest
 
-from quaff.servers.banner import addresses, say_interface, say_no_console, say_what, say_where, style
+from quaff.servers.banner import (
+    addresses,
+    say_interface,
+    say_no_console,
+    say_no_debugger,
+    say_what,
+    say_where,
+    style,
+)
 from quaff.servers.interface import Choice
 
 
@@ -36,16 +44,26 @@ def test_the_child_of_a_reloader_is_silent(
     monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
     say_what(True, "shop")
     say_interface(Choice("rsgi", "the view 'chat' is async"))
+    say_no_debugger(Choice("http1", "'/ws' is a WebSocket"))
     say_no_console("0.0.0.0")
     assert capsys.readouterr().out == ""
     assert not caplog.records
 
 
 def test_only_an_event_loop_is_worth_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """That an app is served over WSGI goes without saying; over RSGI, the reason stands with it."""
+    """That an app is served over WSGI goes without saying; over anything else, the reason stands with it."""
     say_interface(Choice("wsgi", "every view and hook is sync"))
     say_interface(Choice("rsgi", "the view 'chat' is async"))
-    assert capsys.readouterr().out == " * Interface: RSGI: the view 'chat' is async\n"
+    say_interface(Choice("http1", "'/ws' is a WebSocket"))
+    lines = [" * Interface: RSGI: the view 'chat' is async", " * Interface: HTTP1: '/ws' is a WebSocket"]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_a_missing_debugger_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever misses the debugger is told why it is off, where errors are instead, and how to have it."""
+    say_no_debugger(Choice("http1", "'/ws' is a WebSocket"))
+    words = "off, because '/ws' is a WebSocket; tracebacks are in the log. --interface wsgi brings it back."
+    assert capsys.readouterr().out == f" * Debugger: {words}\n"
 
 
 @pytest.mark.parametrize(

@@ -10,91 +10,24 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import werkzeug.serving
 
-from quaff.servers import SettingsError, development, run_development
+from quaff.servers import development, run_development
 from quaff.servers.development import (
     OWN_OPTIONS,
     WERKZEUG_OPTIONS,
     check_options,
     debugged,
-    development_choice,
     development_settings,
 )
-from quaff.servers.interface import Choice
 from quaff.servers.settings import is_loopback
 from tests.servers import certificates
+from tests.servers.developed import SCRIPT, serving, start
 from tests.servers.process import PATIENCE, Answer, ServerProcess, ask, in_background, write
-
-SCRIPT = """\
-import json, sys, threading, time
-from quaff import Quaff, request
-
-print("the script runs", flush=True)
-app = Quaff(__name__)
-running = 0
-
-
-@app.route("/")
-def hello():
-    return "Hello, World!"
-
-
-@app.route("/who")
-def who():
-    return {"main": sys.modules["__main__"].app is app, "name": __name__}
-
-
-@app.route("/slow")
-def slow():
-    print("slow began", flush=True)
-    time.sleep(30)
-    return "slow"
-
-
-@app.route("/meet")
-def meet():
-    barrier.wait(20)
-    return "met"
-
-
-@app.route("/error")
-def error():
-    secret_in_frame = "s3cret"
-    raise ValueError("a detail of the error")
-
-
-@app.route("/environ")
-def environ():
-    return {name: repr(value) for name, value in request.environ.items()}
-
-
-barrier = threading.Barrier(2)
-
-if __name__ == "__main__":
-    app.run(port=0, **json.loads(sys.argv[1]))
-    print("after run", flush=True)
-"""
-
-
-def start(folder: Path, code: str = SCRIPT, environment: dict[str, str] | None = None, **options: Any) -> ServerProcess:
-    """Return the script as a process that is about to start; *options* go to `app.run`."""
-    write(folder, "app.py", code)
-    return ServerProcess(["app.py", json.dumps(options)], folder, environment or {})
-
-
-@contextmanager
-def serving(*args: Any, **options: Any) -> Iterator[ServerProcess]:
-    """Start the script, and give it once it serves; the arguments are those of `start`."""
-    with start(*args, **options) as server:
-        yield server.wait_until_serving()
-
 
 # Starting -------------------------------------------------------------------------------------------------------------
 
@@ -284,143 +217,6 @@ def test_it_can_run_in_a_thread(tmp_path: Path) -> None:
         assert server.get().status == 200
         server.stop(signal.SIGINT)
         assert "panicked" not in server.output
-
-
-# Async apps -----------------------------------------------------------------------------------------------------------
-
-ASYNC_SCRIPT = SCRIPT.replace("import json,", "import asyncio, json,").replace(
-    '@app.route("/who")',
-    """@app.route("/async")
-async def where():
-    return threading.current_thread().name
-
-
-@app.route("/wait")
-async def wait():
-    print("wait began", flush=True)
-    await asyncio.sleep(30)
-
-
-@app.route("/who")""",
-)
-
-
-def test_an_async_app_gets_an_event_loop(tmp_path: Path) -> None:
-    """The banner says so, with the reason; async views run on the loop, the others beside it, and all are logged."""
-    with serving(tmp_path, ASYNC_SCRIPT) as server:
-        assert re.search(r"^ \* Interface: RSGI: .*'where'", server.output, re.MULTILINE)
-        assert server.get("/async").text == "quaff-loop"
-        assert server.get("/").text == "Hello, World!"
-        assert server.get("/meet-not").status == 404
-        server.wait_for(r'^127\.0\.0\.1 - - \[.*\] "GET /async HTTP/1\.1" 200 -$')
-        assert server.stop() == 0
-        assert "after run" in server.output
-        assert "Traceback" not in server.output
-
-
-def test_the_banner_is_silent_about_wsgi(tmp_path: Path) -> None:
-    """For an app without async code, or one that is to be served over WSGI, it is the banner of Flask."""
-    with serving(tmp_path) as server:
-        assert "Interface" not in server.output
-    with serving(tmp_path, ASYNC_SCRIPT, interface="wsgi") as server:
-        assert server.get("/async").text != "quaff-loop"
-        assert "Interface" not in server.output
-
-
-@pytest.mark.parametrize("path,began", [("/wait", "wait began"), ("/slow", "slow began")])
-def test_async_requests_do_not_delay_the_stop(tmp_path: Path, path: str, began: str) -> None:
-    """A request that would take half a minute is cut off, on the loop and beside it, and nothing is printed about it."""
-    with serving(tmp_path, ASYNC_SCRIPT) as server:
-        with in_background(lambda: server.get(path)):
-            server.wait_for(began)
-            assert server.stop(signal.SIGINT) == 0
-        assert "after run" in server.output
-        assert "panicked" not in server.output
-        assert "Traceback" not in server.output
-
-
-def test_the_debugger_shows_errors_of_async_apps(tmp_path: Path) -> None:
-    """In debug mode an async app is served over WSGI, inside the debugger, and reloads."""
-    broken = ASYNC_SCRIPT.replace("return threading.current_thread().name", "raise ValueError('an async detail')")
-    with serving(tmp_path, broken, debug=True, reloader_type="stat") as server:
-        page = server.get_when(lambda answer: answer.status == 500, "/async")
-        assert "Werkzeug Debugger" in page.text
-        assert "an async detail" in page.text
-        assert "Interface" not in server.output
-        write(tmp_path, "app.py", ASYNC_SCRIPT)
-        assert server.get_when(lambda answer: answer.status == 200, "/async")
-
-
-def test_an_async_app_reloads(tmp_path: Path) -> None:
-    """Without the debugger the child of the reloader serves over RSGI; the banner is printed once."""
-    with serving(tmp_path, ASYNC_SCRIPT, use_reloader=True, reloader_type="stat") as server:
-        assert server.get_when(lambda answer: answer.text == "quaff-loop", "/async")
-        write(tmp_path, "app.py", ASYNC_SCRIPT.replace("return threading.current_thread().name", "return 'again'"))
-        assert server.get_when(lambda answer: answer.text == "again", "/async")
-        assert server.output.count(" * Interface: RSGI") == 1
-        assert server.stop(signal.SIGINT) == 0
-        assert "panicked" not in server.output
-
-
-SLOW_START = ASYNC_SCRIPT.replace(
-    "barrier =",
-    """@app.before_serving
-async def connect():
-    print("connecting", flush=True)
-    await asyncio.sleep(30 if "slow" in sys.argv[2:] else 1)
-
-
-barrier =""",
-)
-
-
-def test_ctrl_c_while_the_app_starts(tmp_path: Path) -> None:
-    """An app that takes long to start does not have to be waited for, and nothing is printed about it."""
-    write(tmp_path, "app.py", SLOW_START)
-    with ServerProcess(["app.py", "{}", "slow"], tmp_path) as server:
-        server.wait_for("connecting")
-        assert server.stop(signal.SIGINT) == 0
-        assert "after run" in server.output
-        assert "Traceback" not in server.output
-
-
-def test_a_change_while_the_app_starts(tmp_path: Path) -> None:
-    """The reloader may end a process whose worker is about to begin: it does so without a crash."""
-    code = "import atexit, time\natexit.register(time.sleep, 2)\n" + SLOW_START
-    with serving(tmp_path, code, use_reloader=True, reloader_type="stat", reloader_interval=0.1) as server:
-        server.wait_for("connecting")
-        write(tmp_path, "app.py", code.replace("return threading.current_thread().name", "return 'again'"))
-        assert server.get_when(lambda answer: answer.text == "again", "/async")
-        assert server.output.count("connecting") == 2
-        assert server.stop(signal.SIGINT) == 0
-        assert "panicked" not in server.output
-        assert "Traceback" not in server.output
-
-
-def test_the_debugger_is_for_wsgi() -> None:
-    """Under the debugger the interface is WSGI; RSGI together with it is refused, with the way out."""
-    assert development_choice(failing, {"use_debugger": True}) == Choice("wsgi", "the debugger is on")
-    assert development_choice(failing, {}) == Choice("wsgi", "a WSGI callable")
-    assert development_choice(failing, {"interface": "wsgi"}) == Choice("wsgi", "--interface wsgi")
-    with pytest.raises(SettingsError, match=r"--no-debugger, or app\.run\(use_debugger=False\)"):
-        development_choice(failing, {"use_debugger": True, "interface": "rsgi"})
-
-
-@pytest.mark.parametrize(
-    "options,message",
-    [
-        ({"interface": "asgi"}, "Error: interface='asgi' is not one of 'wsgi', 'rsgi'."),
-        ({"interface": "rsgi", "use_debugger": True}, "Error: interface='rsgi' cannot be had with the debugger"),
-        ({"interface": "rsgi", "threaded": False}, "Error: interface='rsgi' cannot be had with threaded=False"),
-    ],
-)
-def test_a_wrong_interface_is_one_clear_message(tmp_path: Path, options: dict[str, Any], message: str) -> None:
-    """There is no traceback, nothing is served, and the exit code is 1."""
-    with start(tmp_path, **options) as server:
-        assert server.wait() == 1
-    assert message in server.output
-    assert "Traceback" not in server.output
-    assert "Running on" not in server.output
 
 
 # What goes wrong ------------------------------------------------------------------------------------------------------

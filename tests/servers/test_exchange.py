@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from quaff import Quaff, request
+from quaff import Quaff, Response, request
+from quaff.servers.body import RequestBody
 from quaff.servers.environ import BASE_ENVIRON
-from quaff.servers.exchange import FILE_BLOCK, Exchange, FileBlocks, serve_exchange
+from quaff.servers.exchange import FILE_BLOCK, Exchange, FileBlocks, serve_exchange, serve_request
 from quaff.streaming import AsyncBody
 
 
@@ -222,6 +223,175 @@ def test_bodies_of_every_kind(app: Quaff) -> None:
         assert body.closed
 
     asyncio.run(main())
+
+
+class Noted:
+    """A source of pieces that notes what happens to it; as an iterable, and as an async one."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def __iter__(self) -> Noted:
+        return self
+
+    def __next__(self) -> bytes:
+        self.notes.append("asked")
+        return b"a"
+
+    def close(self) -> None:
+        """Note it."""
+        self.notes.append("closed")
+
+    def __aiter__(self) -> Noted:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return next(self)
+
+    async def aclose(self) -> None:
+        """Note it."""
+        self.close()
+
+
+class Unlucky(Recorded):
+    """An exchange whose client is found to be gone when so many pieces were pushed; at -1, `begin` fails."""
+
+    last = 0
+
+    async def begin(self, status: str, headers: Any) -> Callable[[bytes], Awaitable[None]]:
+        """Fail, or find out that the client is gone."""
+        if self.last < 0:
+            raise ValueError("no such header")
+        push = await super().begin(status, headers)
+        self.is_disconnected = self.last == 0
+
+        async def push_until(piece: bytes) -> None:
+            await push(piece)
+            self.is_disconnected = self.sent.count(b"a") >= self.last
+
+        return push_until
+
+
+@pytest.mark.parametrize("kind", ["async", "in threads"])
+@pytest.mark.parametrize("last", [-1, 0, 1, 2])
+def test_a_body_is_closed_whatever_happens(app: Quaff, kind: str, last: int) -> None:
+    """Once, and without being asked for a piece that nobody takes: also when the client is gone before the first one."""
+    source = Noted()
+
+    async def main() -> list[Any]:
+        exchange = Unlucky(app)
+        exchange.last = last
+        waiting = exchange.answer("200 OK", [], AsyncBody(source) if kind == "async" else source)
+        assert waiting is not None
+        try:
+            await asyncio.wait_for(waiting, 20)
+        except ValueError as error:
+            exchange.sent.append(str(error))
+        return exchange.sent
+
+    sent = asyncio.run(main())
+    assert sent == (["no such header"] if last < 0 else ["200 OK", *[b"a"] * last])
+    assert source.notes == ["asked"] * max(last, 0) + ["closed"]
+
+
+def test_asking_does_not_keep_a_stream_from_being_cancelled(app: Quaff) -> None:
+    """A sync view that has asked for its client may answer with an async body: it ends when the client leaves."""
+    waiting: list[Recorded] = []
+    ended: list[str] = []
+
+    async def pieces() -> AsyncIterator[str]:
+        try:
+            yield "a"
+            waiting[0].leave.set()
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    @app.route("/stream")
+    def stream() -> Response:
+        return Response(pieces() if not request.is_disconnected else b"")
+
+    async def main() -> list[Any]:
+        waiting.append(Recorded(app, "/stream"))
+        # Not `wait_for`, whose own cancellation would end it too.
+        done, _ = await asyncio.wait([asyncio.create_task(serve_exchange(waiting[0]))], timeout=10)
+        assert done
+        return waiting[0].sent
+
+    assert asyncio.run(main()) == ["200 OK", b"a"]
+    assert ended == ["cancelled"]
+
+
+def test_a_thread_of_the_views_own_may_ask(app: Quaff) -> None:
+    """It was not started by the loop of the request and finds it all the same; after the request it hears what is known."""
+    waiting: list[Recorded] = []
+    seen: list[bool] = []
+    requests: list[Any] = []
+
+    def ask() -> None:
+        seen.append(requests[0].is_disconnected)
+
+    def in_a_thread() -> None:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        thread.join(10)
+        assert not thread.is_alive()
+
+    @app.route("/work")
+    def work() -> str:
+        requests.append(request._get_current_object())  # type: ignore[attr-defined]
+        in_a_thread()
+        waiting[0].leave.set()
+        while not seen[-1]:
+            in_a_thread()
+        return "late"
+
+    async def main() -> None:
+        waiting.append(Recorded(app, "/work"))
+        await asyncio.wait_for(serve_request(waiting[0]), 10)
+        await asyncio.to_thread(in_a_thread)
+
+    asyncio.run(main())
+    in_a_thread()
+    assert seen[0] is False
+    assert seen[-3:] == [True] * 3
+
+
+def test_nobody_is_asked_after_the_end(app: Quaff) -> None:
+    """A thread that outlives its request hears that the client was there, on a loop that runs and without one."""
+    requests: list[Any] = []
+
+    @app.route("/work")
+    def work() -> str:
+        requests.append(request._get_current_object())  # type: ignore[attr-defined]
+        return "done"
+
+    async def main() -> tuple[bool, bool, int]:
+        await asyncio.wait_for(serve_request(Recorded(app, "/work")), 10)
+        (made,) = requests
+        in_thread = await asyncio.to_thread(lambda: made.is_disconnected)
+        return made.is_disconnected, in_thread, len(asyncio.all_tasks())
+
+    assert asyncio.run(main()) == (False, False, 1)
+    assert requests[0].is_disconnected is False
+
+
+def test_a_thread_may_ask_while_the_body_arrives(app: Quaff) -> None:
+    """It is told what is known, and whoever is to be cancelled when the client leaves is cancelled all the same."""
+
+    async def main() -> list[bool]:
+        exchange = Recorded(app)
+        exchange.body = RequestBody(exchange._make_environ)  # type: ignore[arg-type]  # nobody reads it
+        task = asyncio.create_task(asyncio.sleep(20))
+        exchange.start_watching(task)
+        exchange.leave.set()
+        found = [await asyncio.to_thread(exchange.look_for_disconnect)]
+        exchange.note_whole_body()
+        await asyncio.wait([task])
+        return [*found, exchange.is_disconnected, task.cancelled()]
+
+    assert asyncio.run(main()) == [False, True, True]
 
 
 def test_files_come_in_large_blocks() -> None:

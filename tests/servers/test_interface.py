@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
+import sys
 import threading
+from typing import Any
 
 import pytest
 
 from quaff import Quaff
 from quaff.servers import ServeSettings, SettingsError
-from quaff.servers.interface import Choice, choose_interface, start_chosen
+from quaff.servers.interface import Choice, choose_interface, missing_packages, start_chosen
 from quaff.servers.settings import Address
 from quaff.servers.sockets import listen
 from quaff.servers.wsgi import Environ
 from tests.servers.process import PATIENCE, ask
+
+
+@pytest.fixture(autouse=True)
+def nobody_streams_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget that another test has imported what makes event streams: that alone would decide."""
+    monkeypatch.delitem(sys.modules, "quaff.sse", raising=False)
 
 
 class App:
@@ -46,6 +54,8 @@ def wsgi(environ: object, start_response: object) -> list[bytes]:
         (App(None), "rsgi", Choice("rsgi", "--interface rsgi")),
         (App("the view 'chat' is async"), "rsgi", Choice("rsgi", "--interface rsgi")),
         (wsgi, "wsgi", Choice("wsgi", "--interface wsgi")),
+        (App(None), "http1", Choice("http1", "--interface http1")),
+        (App("the view 'chat' is async"), "http1", Choice("http1", "--interface http1")),
     ],
 )
 def test_the_app_chooses_unless_somebody_asks(app: object, asked: str | None, choice: Choice) -> None:
@@ -53,12 +63,13 @@ def test_the_app_chooses_unless_somebody_asks(app: object, asked: str | None, ch
     assert choose_interface(app, asked) == choice
 
 
-def test_rsgi_is_refused_for_what_speaks_wsgi_only() -> None:
+@pytest.mark.parametrize("asked", ["rsgi", "http1"])
+def test_a_loop_is_refused_for_what_speaks_wsgi_only(asked: str) -> None:
     """The message says what the app is, and what to do."""
     with pytest.raises(SettingsError) as caught:
-        choose_interface(wsgi, "rsgi")
+        choose_interface(wsgi, asked)
     message = str(caught.value)
-    assert message.startswith("interface='rsgi': the app is of the type 'function', which speaks WSGI only.")
+    assert message.startswith(f"interface={asked!r}: the app is of the type 'function', which speaks WSGI only.")
     assert "app.wsgi_app = middleware(app.wsgi_app)" in message
     assert "leave the option out" in message
 
@@ -69,6 +80,92 @@ def test_a_choice_reads_as_a_line() -> None:
     assert str(choice) == "RSGI: the view 'chat' is async"
     with pytest.raises(dataclasses.FrozenInstanceError):
         choice.name = "wsgi"  # type: ignore[misc]
+
+
+# Apps whose clients stay connected --------------------------------------------------------------------------------------
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None:
+    """Be an ASGI application."""
+
+
+async def view() -> str:
+    """Be an async view."""
+    return "async"
+
+
+def app_with(what: str) -> Quaff:
+    """Return an app with an async view and what clients stay connected to: by name, or nothing."""
+    app = Quaff("tests.servers.interface", static_folder=None)
+    app.add_url_rule("/", "index", view)
+    below = Quaff("tests.servers.below", static_folder=None)
+    if what == "a WebSocket":
+        app.websocket("/ws")(view)
+    elif what == "a mounted ASGI app":
+        app.mount("/api", asgi)
+    elif what == "a mounted Quaff app":
+        below.websocket("/ws")(view)
+        app.mount("/below", below)
+    elif what == "a mounted Quaff app with async views":
+        below.add_url_rule("/", "index", view)
+        app.mount("/below", below)
+    return app
+
+
+@pytest.mark.parametrize(
+    "what,choice",
+    [
+        ("a WebSocket", Choice("http1", "'/ws' is a WebSocket")),
+        ("a mounted ASGI app", Choice("http1", "the view 'index' is async")),
+        ("a mounted Quaff app", Choice("http1", "in the app mounted at '/below', '/ws' is a WebSocket")),
+        ("a mounted Quaff app with async views", Choice("rsgi", "the view 'index' is async")),
+        ("nothing", Choice("rsgi", "the view 'index' is async")),
+    ],
+)
+def test_where_clients_stay_quaffs_own_server_is_chosen(what: str, choice: Choice) -> None:
+    """For WebSockets and mounted ASGI apps, wherever they are; a WebSocket is the reason that is said."""
+    assert choose_interface(app_with(what)) == choice
+
+
+def test_event_streams_are_clients_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has imported what makes them is going to; an app that needs no loop gets none for it."""
+    monkeypatch.setitem(sys.modules, "quaff.sse", sys)
+    assert choose_interface(app_with("nothing")) == Choice("http1", "the view 'index' is async")
+    assert choose_interface(Quaff("sync", static_folder=None)) == Choice("wsgi", "every view and hook is sync")
+
+
+@pytest.mark.parametrize("http,name", [(None, "http1"), ("1", "http1"), ("auto", "http1"), ("2", "rsgi")])
+def test_http_2_is_granians(http: str | None, name: str) -> None:
+    """Quaff's own server speaks HTTP/1.1; where HTTP/2 is asked for, there is Granian on a loop."""
+    assert choose_interface(app_with("a WebSocket"), http=http) == Choice(name, "'/ws' is a WebSocket")  # type: ignore[arg-type]
+
+
+def test_http_2_contradicts_http1() -> None:
+    """Asked for both, neither is guessed; the message says which interface has HTTP/2."""
+    with pytest.raises(SettingsError, match=r"interface='http1' and http='2' contradict.*interface='rsgi'"):
+        choose_interface(app_with("nothing"), "http1", http="2")
+    assert choose_interface(app_with("nothing"), "rsgi", http="2").name == "rsgi"
+
+
+@pytest.mark.parametrize("missing", [["httptools"], ["websockets"], ["httptools", "websockets"]])
+def test_without_its_packages(monkeypatch: pytest.MonkeyPatch, missing: list[str]) -> None:
+    """The app is served over RSGI then, with a hint; who asks for the server is told what to install."""
+    assert missing_packages() == []
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert missing_packages() == missing
+    app = app_with("a WebSocket")
+    hint = "'/ws' is a WebSocket (better served with: pip install quaff[websocket])"
+    assert choose_interface(app) == Choice("rsgi", hint)
+    assert choose_interface(app_with("nothing")) == Choice("rsgi", "the view 'index' is async")
+    assert choose_interface(app, "rsgi") == Choice("rsgi", "--interface rsgi")
+    with pytest.raises(SettingsError) as caught:
+        choose_interface(app, "http1")
+    assert str(caught.value).startswith(f"interface='http1' needs {' and '.join(missing)}. ")
+    assert str(caught.value).endswith("pip install quaff[websocket]")
+
+
+# Serving ----------------------------------------------------------------------------------------------------------------
 
 
 def make_app() -> Quaff:
@@ -92,9 +189,9 @@ def test_the_view_decides() -> None:
     assert "'where'" in choice.reason
 
 
-@pytest.mark.parametrize("asked,on_loop", [(None, True), ("rsgi", True), ("wsgi", False)])
+@pytest.mark.parametrize("asked,on_loop", [(None, True), ("rsgi", True), ("http1", True), ("wsgi", False)])
 def test_the_app_is_served_over_what_was_chosen(asked: str | None, on_loop: bool) -> None:
-    """Over RSGI an async view runs on the loop of the worker; each request is logged, over either interface."""
+    """On a loop an async view runs on that of the worker; each request is logged, over whatever interface."""
     app = make_app()
     logged: list[tuple[str, int]] = []
 

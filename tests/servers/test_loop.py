@@ -9,12 +9,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from quaff.servers.loop import ServingLoop, new_event_loop
+from quaff.servers.loop import LoopThread, ServingLoop, new_event_loop
 from tests.servers.process import PATIENCE
 
 
@@ -80,11 +80,57 @@ def test_the_life_of_a_loop() -> None:
     assert threads() == []
 
 
-def test_startup_and_shutdown_are_optional() -> None:
-    """An app that has neither is served as well."""
-    served = Served(SimpleNamespace(__rsgi__=App().__rsgi__))
-    loop = served.loop.start()
-    served.stop()
+class Thread(LoopThread):
+    """A loop without a server: it notes when it is to end the requests."""
+
+    def __init__(self, app: App) -> None:
+        self.ended = threading.Event()
+        self._events = app.events
+        super().__init__(app, grace=10, ended=self.ended.set)
+
+    async def finish_requests(self) -> None:
+        """Note it, and in which order."""
+        self._events.append("finishing")
+        await asyncio.sleep(0)
+        self._events.append("finished")
+
+
+def test_what_serves_on_a_loop_finishes_between_the_order_and_the_shutdown() -> None:
+    """A server of another kind only has to say how requests end, for which it has most of the time."""
+    app = App()
+    thread = Thread(app)
+    assert thread.time_for_requests == pytest.approx(9)
+    loop = thread.start()
+    assert app.events == ["startup in quaff-loop"]
+    thread.stop()
+    assert thread.ended.wait(PATIENCE)
+    assert app.events == ["startup in quaff-loop", "finishing", "finished", "shutdown in quaff-loop"]
+    assert loop.is_closed()
+    assert threads() == []
+
+
+def test_functions_are_called_on_the_loop() -> None:
+    """With their arguments, from any thread; when the loop is closed, nothing happens any more."""
+    app = App()
+    thread = Thread(app)
+    thread.start()
+    thread.call(lambda word: app.events.append(f"{word} in {threading.current_thread().name}"), "called")
+    thread.stop()
+    assert thread.ended.wait(PATIENCE)
+    thread.call(app.events.append, "too late")
+    assert app.events[1] == "called in quaff-loop"
+    assert "too late" not in app.events
+
+
+def test_how_requests_end_has_to_be_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Without it the worker still ends, and the log says why."""
+    ended = threading.Event()
+    thread = LoopThread(App(), grace=1, ended=ended.set)
+    loop = thread.start()
+    with caplog.at_level(logging.ERROR, "quaff.serve"):
+        thread.stop()
+        assert ended.wait(PATIENCE)
+    assert "NotImplementedError" in caplog.text
     assert loop.is_closed()
 
 

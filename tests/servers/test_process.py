@@ -93,9 +93,15 @@ return app
 
 
 @pytest.mark.parametrize(
-    "interface,said", [(None, "RSGI: "), ("rsgi", "RSGI: --interface"), ("wsgi", "WSGI: --interface")]
+    "interface,said",
+    [
+        (None, "RSGI: "),
+        ("rsgi", "RSGI: --interface"),
+        ("wsgi", "WSGI: --interface"),
+        ("http1", "HTTP1: --interface"),
+    ],
 )
-def test_an_async_app_is_served_over_rsgi(tmp_path: Path, interface: str | None, said: str) -> None:
+def test_an_async_app_is_served_on_a_loop(tmp_path: Path, interface: str | None, said: str) -> None:
     """The worker looks at the app that it loaded, unless the settings decide; it stops as well as any other."""
     output = run(tmp_path, load=ASYNC_APP, interface=interface)
     assert f" over {said}" in output
@@ -103,11 +109,22 @@ def test_an_async_app_is_served_over_rsgi(tmp_path: Path, interface: str | None,
     assert "Traceback" not in output
 
 
-def test_an_interface_that_the_app_does_not_speak_is_one_message(tmp_path: Path) -> None:
-    """RSGI for a WSGI function is refused without a traceback, and nothing is served."""
-    output = run(tmp_path, then="", interface="rsgi")
+def test_an_app_with_a_websocket_is_served_by_quaffs_own_server(tmp_path: Path) -> None:
+    """That is what the worker says, and why; it stops as well as any other."""
+    load = ASYNC_APP.replace("return app\n", "app.websocket('/ws')(index)\nreturn app\n")
+    output = run(tmp_path, load=load)
+    said = READY + b" over HTTP1: '/ws' is a WebSocket"
+    assert f"said {said!r}" in output
+    assert "code 0" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("interface", ["rsgi", "http1"])
+def test_an_interface_that_the_app_does_not_speak_is_one_message(tmp_path: Path, interface: str) -> None:
+    """A loop for a WSGI function is refused without a traceback, and nothing is served."""
+    output = run(tmp_path, then="", interface=interface)
     assert "said b''" in output
-    assert "Error: interface='rsgi': the app is of the type 'function'" in output
+    assert f"Error: interface={interface!r}: the app is of the type 'function'" in output
     assert "Traceback" not in output
     assert "code 1" in output
 

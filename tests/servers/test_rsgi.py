@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from quaff import Quaff, request
+from quaff.servers.life import AppLife
 from quaff.servers.rsgi import build_rsgi
 from quaff.servers.settings import Address, ServeSettings
 from quaff.servers.sockets import listen
@@ -73,8 +74,12 @@ def test_requests_are_answered(app: Quaff) -> None:
 
 
 def test_the_app_itself_is_an_rsgi_application(app: Quaff) -> None:
-    """For Granian's own command line: `granian --interface rsgi module:app`."""
-    with serving(app) as port:
+    """For Granian's own command line: `granian --interface rsgi module:app`, which finds `__rsgi__` and what goes around."""
+
+    class Itself(AppLife):
+        __rsgi__ = staticmethod(app.__rsgi__)
+
+    with serving(Itself(app)) as port:
         assert ask(port) == (200, b"Hello, World!")
 
 

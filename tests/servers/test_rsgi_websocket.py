@@ -36,6 +36,12 @@ class Bare:
         self._talk = talk
         self.results: list[Any] = []
 
+    async def startup(self) -> None:
+        """Do nothing."""
+
+    async def shutdown(self) -> None:
+        """Do nothing."""
+
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         connection = RSGIConnection(scope, protocol)
         try:

@@ -188,6 +188,7 @@ def test_values_at_their_limits_are_taken(name: str, value: Any) -> None:
         {"tls_minimum": "tls1.2"},
         {"interface": "asgi"},
         {"interface": "RSGI"},
+        {"interface": "http2"},
         {"interface": ""},
     ],
 )
@@ -198,7 +199,7 @@ def test_unknown_protocols_are_refused(values: dict[str, str]) -> None:
         ServeSettings(**values)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("interface", [None, "wsgi", "rsgi"])
+@pytest.mark.parametrize("interface", [None, "wsgi", "rsgi", "http1"])
 def test_the_interface_can_be_asked_for(interface: str | None) -> None:
     """By default the app chooses."""
     assert ServeSettings(interface=interface).interface == interface

@@ -6,21 +6,15 @@ import http.client
 import os
 import re
 import signal
-import ssl
 import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from quaff.servers import ServeSettings, SettingsError, run_production
 from quaff.servers.settings import Address
-from tests.servers import certificates
 from tests.servers.process import (
     PATIENCE,
     Answer,
@@ -31,65 +25,9 @@ from tests.servers.process import (
     in_background,
     write,
 )
+from tests.servers.supervised import RUN, SERVICE, serving, start, workers
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
-
-SERVICE = """\
-import os, time
-
-VERSION = "one"
-
-
-def app(environ, start_response):
-    if environ["PATH_INFO"] == "/slow":
-        print("slow began", flush=True)
-        time.sleep(1.5)
-    if environ["PATH_INFO"] == "/stuck":
-        print("stuck began", flush=True)
-        time.sleep(60)
-    if environ["PATH_INFO"] == "/exit":
-        os._exit(7)
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{VERSION} {os.getpid()} {environ['wsgi.multiprocess']}".encode()]
-"""
-
-RUN = """\
-import json, sys, traceback
-from quaff.servers import ServeSettings, ServerError, run_production
-
-
-def load():
-    import service
-    return service.app
-
-
-try:
-    sys.exit(run_production(load, ServeSettings.from_mapping(json.loads(sys.argv[1]))))
-except ServerError as error:
-    sys.exit(f"refused: {error}")
-"""
-
-
-def start(folder: Path, service: str = SERVICE, **values: Any) -> ServerProcess:
-    """Return a server that is about to start; *values* are its settings."""
-    import json
-
-    write(folder, "service.py", service)
-    write(folder, "run.py", RUN)
-    return ServerProcess(["run.py", json.dumps({"bind": "127.0.0.1:0", "workers": 2} | values)], folder)
-
-
-@contextmanager
-def serving(folder: Path, service: str = SERVICE, **values: Any) -> Iterator[ServerProcess]:
-    """Start a server, and give it once all of its workers serve."""
-    with start(folder, service, **values) as server:
-        server.wait_for(r"Started worker \d+", times=values.get("workers", 2))
-        yield server if str(values.get("bind", "")).startswith("unix:") else server.wait_until_serving()
-
-
-def workers(server: ServerProcess) -> dict[int, int]:
-    """Return the process id of each worker by number, as last announced."""
-    return {int(number): int(pid) for number, pid in re.findall(r"Started worker (\d+) \(pid (\d+)\)", server.output)}
 
 
 def wait_for_text(path: Path, text: str) -> None:
@@ -524,7 +462,7 @@ def test_an_access_log_that_cannot_be_opened_ends_the_start(tmp_path: Path) -> N
     assert "FileNotFoundError" in server.output
 
 
-# Sockets and TLS ------------------------------------------------------------------------------------------------------
+# Sockets and processes -----------------------------------------------------------------------------------------------------
 
 
 def test_a_unix_socket(tmp_path: Path) -> None:
@@ -539,73 +477,6 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         assert ask(UnixConnection(path)).status == 200
         assert server.stop(signal.SIGTERM, group=False) == 0
     assert not path.exists()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> certificates.Pair:
-    """Give a certificate authority."""
-    return certificates.make(tmp_path_factory.mktemp("authority"), "authority")
-
-
-def https(server: ServerProcess, context: ssl.SSLContext) -> Answer:
-    """Ask once over TLS."""
-    return ask(http.client.HTTPSConnection("127.0.0.1", server.port, context=context, timeout=PATIENCE))
-
-
-def test_tls(tmp_path: Path, authority: certificates.Pair) -> None:
-    """HTTPS is served with the certificate, in TLS 1.2 and 1.3, and HTTP/2 is on offer."""
-    pair = certificates.make(tmp_path, "server", issuer=authority)
-    values = {"certificate": str(pair.certificate), "key": str(pair.key)}
-    with serving(tmp_path, **values) as server:
-        assert f"Serving on https://127.0.0.1:{server.port}" in server.output
-        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            context = ssl.create_default_context(cafile=str(authority.certificate))
-            context.minimum_version = context.maximum_version = version
-            assert https(server, context).status == 200
-        context = ssl.create_default_context(cafile=str(authority.certificate))
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context, timeout=PATIENCE)
-        connection.connect()
-        assert isinstance(connection.sock, ssl.SSLSocket)
-        assert connection.sock.selected_alpn_protocol() == "h2"
-        connection.close()
-
-
-def test_tls_can_be_limited_to_1_3(tmp_path: Path, authority: certificates.Pair) -> None:
-    """A client that speaks TLS 1.2 only is refused where 1.3 is the minimum."""
-    pair = certificates.make(tmp_path, "server", issuer=authority)
-    values = {"certificate": str(pair.certificate), "key": str(pair.key), "tls_minimum": "1.3"}
-    with serving(tmp_path, **values) as server:
-        context = ssl.create_default_context(cafile=str(authority.certificate))
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-        with pytest.raises((ssl.SSLError, OSError)):
-            https(server, context)
-        assert https(server, ssl.create_default_context(cafile=str(authority.certificate))).status == 200
-
-
-def test_tls_can_ask_for_client_certificates(tmp_path: Path, authority: certificates.Pair) -> None:
-    """With `client_ca` only clients with a certificate of that authority are answered."""
-    pair = certificates.make(tmp_path, "server", issuer=authority)
-    client = certificates.make(tmp_path, "client", issuer=authority)
-    values = {"certificate": str(pair.certificate), "key": str(pair.key), "client_ca": str(authority.certificate)}
-    with serving(tmp_path, **values) as server:
-        context = ssl.create_default_context(cafile=str(authority.certificate))
-        with pytest.raises((ssl.SSLError, OSError, http.client.HTTPException)):
-            https(server, context)
-        context.load_cert_chain(str(client.certificate), str(client.key))
-        assert https(server, context).status == 200
-
-
-def test_tls_files_are_checked_before_the_socket(tmp_path: Path, authority: certificates.Pair) -> None:
-    """Certificate and key that do not belong together are named, and nothing is loaded or listened on."""
-    one = certificates.make(tmp_path, "one", issuer=authority)
-    two = certificates.make(tmp_path, "two", issuer=authority)
-
-    def load() -> Any:
-        raise AssertionError("nothing is loaded")
-
-    with pytest.raises(SettingsError, match=r"one\.pem' cannot be used with the key '.*two\.key'"):
-        run_production(load, ServeSettings(certificate=one.certificate, key=two.key))
 
 
 def test_output_is_not_printed_twice(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ async def converse(app: Any, connection: Connection) -> None:
         await run_in_thread(_pop, context, error)
         error = None
         if context.after_response_calls is not None:
-            from ..lifespan import run_after_response
+            from ..after_response import run_after_response
 
             run_after_response(app, context.after_response_calls)
 

@@ -54,7 +54,9 @@ def parts_of(response: Any, environ: dict[str, Any]) -> tuple[str, list[tuple[st
     if type(body) is list:
         return status, headers, b"".join(body)
     source = getattr(response, "response", None)
-    if not isinstance(source, AsyncBody) or environ["REQUEST_METHOD"] == "HEAD":
+    code = int(status[:3])
+    if not isinstance(source, AsyncBody) or environ["REQUEST_METHOD"] == "HEAD" or code < 200 or code in {204, 304}:
+        # RFC: 9110 section 6.4.1: without content. What Werkzeug gives then is empty, and closes the response.
         return status, headers, body
     # The response's own iterator would ask the bridge for each piece.
     if response._on_close:

@@ -75,25 +75,29 @@ class ASGIExchange(Exchange):
 
     _is_received = False
 
+    async def _tell(self, message: Message) -> None:
+        try:
+            await self._send_message(message)
+        except OSError:
+            # ASGI spec, HTTP 2.4: the client is gone; servers of older versions raise nothing.
+            self.is_disconnected = True
+
     async def _send(self, status: str, headers: HeaderList, body: bytes) -> None:
         await self._start(status, headers)
-        await self._send_message({"type": "http.response.body", "body": body})
+        if not self.is_disconnected:
+            await self._tell({"type": "http.response.body", "body": body})
 
     async def _start(self, status: str, headers: HeaderList) -> None:
-        start = {"type": "http.response.start", "status": int(status[:3]), "headers": encode_headers(headers)}
-        await self._send_message(start)
+        code = int(status[:3])
+        await self._tell({"type": "http.response.start", "status": code, "headers": encode_headers(headers)})
 
     async def begin(self, status: str, headers: HeaderList) -> Callable[[bytes], Awaitable[None]]:
         """Send status and headers, and return the function that sends a piece of the body."""
         await self._start(status, headers)
-        send = self._send_message
 
         async def push(piece: bytes) -> None:
-            try:
-                await send({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
-            except OSError:
-                # ASGI spec, HTTP 2.4; servers of older versions raise nothing.
-                self.is_disconnected = True
+            if not self.is_disconnected:
+                await self._tell({"type": "http.response.body", "body": piece, "more_body": bool(piece)})
 
         return push
 

@@ -58,6 +58,13 @@ def say_interface(choice: Choice) -> None:
         print(f" * Interface: {choice}", flush=True)
 
 
+def say_no_debugger(choice: Choice) -> None:
+    """Say that errors are not shown in the browser, because the debugger is for WSGI; nothing in the child of a reloader."""
+    if not is_child():
+        words = f"off, because {choice.reason}; tracebacks are in the log. --interface wsgi brings it back."
+        print(f" * Debugger: {words}", flush=True)
+
+
 def say_no_console(host: str) -> None:
     """Say that the debugger shows tracebacks and takes no input, because other machines can reach it."""
     if not is_child() and not is_loopback(host):

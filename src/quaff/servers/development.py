@@ -14,11 +14,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from .banner import say_interface, say_no_console, say_what, say_where
+from .banner import say_interface, say_no_console, say_no_debugger, say_what, say_where
 from .errors import ServerError, SettingsError
 from .fallback import OWN_OPTIONS, needs_werkzeug, replaced_run_simple, run_werkzeug
 from .interface import Choice, choose_interface, start_chosen
@@ -101,6 +101,9 @@ WERKZEUG_OPTIONS: Final = frozenset(
 def _run_granian(app: WSGIApp, host: str, port: int, options: dict[str, Any]) -> None:
     settings = development_settings(host, port, options)
     choice = development_choice(app, options)
+    is_debugger_off = bool(options.get("use_debugger")) and choice.name != "wsgi"
+    if is_debugger_off:
+        options = {**options, "use_debugger": False}
     check_certificate(settings)
     listener = _inherited_listener() or listen(
         settings.bind,
@@ -111,6 +114,8 @@ def _run_granian(app: WSGIApp, host: str, port: int, options: dict[str, Any]) ->
         os.environ["WERKZEUG_SERVER_FD"] = str(listener.fileno())
         if not is_child():
             say_interface(choice)
+            if is_debugger_off:
+                say_no_debugger(choice)
             say_where("https" if settings.uses_tls else "http", host, listener.getsockname()[1])
         serve = _Serving(app, choice, listener, settings, options)
         if options.get("use_reloader"):
@@ -141,6 +146,8 @@ def development_settings(host: str, port: int, options: dict[str, Any]) -> Serve
 def development_choice(app: WSGIApp, options: dict[str, Any]) -> Choice:
     """Return the interface to serve *app* over: WSGI under the debugger, which is made for it.
 
+    An app with WebSockets, which WSGI has not, chooses for itself; the debugger is then left off.
+
     :raises SettingsError: when an event loop and the debugger are both asked for.
     """
     asked = options.get("interface")
@@ -151,6 +158,9 @@ def development_choice(app: WSGIApp, options: dict[str, Any]) -> Choice:
             f"interface={asked!r} cannot be had with the debugger, which is WSGI middleware. Turn it off: --no-debugger, or"
             " app.run(use_debugger=False)."
         )
+    first_websocket: Callable[[], str | None] | None = getattr(app, "first_websocket", None)
+    if asked is None and first_websocket is not None and first_websocket() is not None:
+        return choose_interface(app)
     return Choice("wsgi", "the debugger is on")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import aclosing
 from types import coroutine
 from typing import Any, Final
@@ -68,7 +68,9 @@ class Exchange(ABC):
     _is_over = False
     _is_watched = True
     _watching: asyncio.Task[None] | None = None
-    _wants_watching: asyncio.Task[Any] | None = None
+    _wants_watching = False
+    _whom: asyncio.Task[Any] | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
 
     watches_while_reading = False
     """Whether `wait_for_disconnect` may be called before the whole body was read."""
@@ -124,18 +126,27 @@ class Exchange(ABC):
         if type(body) is bytes:
             return self._send(status, headers, body)
         if isinstance(body, AsyncBody):
-            return self._stream(status, headers, body.pieces())
-        return self._stream(status, headers, _from_threads(Pieces(body, iter(body), [])))
+            return self._stream(status, headers, body)
+        return self._stream(status, headers, _ThreadBody(Pieces(body, iter(body), [])))
 
-    async def _stream(self, status: str, headers: HeaderList, pieces: AsyncIterator[bytes]) -> None:
-        """Answer piece by piece. The next piece is asked for when the server has taken the last one."""
-        async with aclosing(pieces):  # type: ignore[type-var]  # they are generators
+    async def _stream(self, status: str, headers: HeaderList, body: AsyncBody | _ThreadBody) -> None:
+        """Answer piece by piece. The next piece is asked for when the server has taken the last one.
+
+        The body is closed whatever happens, also when none of it was asked for.
+        """
+        try:
             push = await self.begin(status, headers)
-            async for piece in pieces:
-                if self.is_disconnected:
-                    return
-                if piece:
-                    await push(piece)
+            is_gone = self.is_disconnected
+            if is_gone:
+                return
+            async with aclosing(body.pieces()) as pieces:
+                async for piece in pieces:
+                    if piece:
+                        await push(piece)
+                    if self.is_disconnected:
+                        return
+        finally:
+            await body.aclose()
         await push(b"")
 
     def enter(self, mount: Mount) -> None:
@@ -155,6 +166,7 @@ class Exchange(ABC):
             application, environ = mount.application, mount.environ_of(environ)
         # Threads cannot be interrupted; code in them asks `request.is_disconnected`.
         self._is_watched = False
+        self._loop = asyncio.get_running_loop()
         start = StartResponse()
         try:
             body = await run_in_thread(application, environ, start)
@@ -168,41 +180,48 @@ class Exchange(ABC):
                 # PERF: through the body itself, a worker thread would wait for each piece.
                 source.call_on_close(getattr(body, "close", source.close))
                 self._is_watched = True
-                await _watched(self._stream(start.status, start.headers, source.pieces()), self)  # type: ignore[misc]
+                await _watched(self._stream(start.status, start.headers, source), self)  # type: ignore[misc]
                 return
             pieces = await run_in_thread(begin_pieces, start, body)
             # A server may take whatever comes for a client that is gone, and a body need not end by itself.
             self.start_watching(None)
-            await self._stream(start.status, start.headers, _from_threads(pieces))
+            await self._stream(start.status, start.headers, _ThreadBody(pieces))
         finally:
             # Granian (2.8) aborts the process when it stops while somebody still waits for a client to leave.
             self.stop_watching()
 
     def start_watching(self, whom: asyncio.Task[Any] | None) -> None:
         """Notice when the client goes away, and cancel the task *whom* then; on the loop."""
-        if self._is_over or self._watching is not None or (whom is not None and not self._is_watched):
+        if self._is_over or (whom is not None and not self._is_watched):
+            return
+        self._loop = asyncio.get_running_loop()
+        if whom is not None:
+            # Somebody may be watching already, for a thread that has asked.
+            self._whom = whom
+        if self.is_disconnected or self._watching is not None:
             return
         if self.body is None or self.body.is_complete or self.watches_while_reading:
-            self._watching = asyncio.get_running_loop().create_task(self._watch(whom))
+            self._watching = self._loop.create_task(self._watch())
         else:
-            self._wants_watching = whom
+            self._wants_watching = True
 
     def note_whole_body(self) -> None:
         """Take note that the server has given the whole body; from now on the client can be watched."""
         if self.body is not None:
             self.body.is_complete = True
-        if self._wants_watching is not None:
-            self.start_watching(self._wants_watching)
+        if self._wants_watching:
+            self.start_watching(None)
 
-    async def _watch(self, whom: asyncio.Task[Any] | None) -> None:
+    async def _watch(self) -> None:
         await self.wait_for_disconnect()
         self.is_disconnected = True
-        if whom is not None:
-            whom.cancel()
+        if self._whom is not None:
+            self._whom.cancel()
 
     def stop_watching(self) -> None:
         """Forget about the client: the answer is ready."""
-        self._wants_watching = None
+        self._wants_watching = False
+        self._whom = None
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
@@ -213,25 +232,43 @@ class Exchange(ABC):
         self._environ = self.body = None
 
     def look_for_disconnect(self) -> bool:
-        """Tell whether the client has gone away; from a worker thread. On the loop, whether it is known already."""
-        if not self.is_disconnected and asyncio._get_running_loop() is None:
-            run_coroutine(self._look)
+        """Tell whether the client has gone away; on a loop, and after the request, whether that is known already."""
+        if not self.is_disconnected and not self._is_over and asyncio._get_running_loop() is None:
+            # Not every thread that knows the request was started by its loop.
+            token = loop_of_request.set(self._loop)
+            try:
+                run_coroutine(self._look)
+            finally:
+                loop_of_request.reset(token)
         return self.is_disconnected
 
     async def _look(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            # That one was closed; nobody hears from the client any more.
+            return
         self.start_watching(None)
         # Once for the task to begin, once for it to hear what has happened already.
         for _ in range(2):
             await asyncio.sleep(0)
 
 
-async def _from_threads(pieces: Pieces) -> AsyncIterator[bytes]:
-    """Iterate a body in worker threads; it is closed whatever happens."""
-    try:
-        while (piece := await run_in_thread(_next_or_none, pieces)) is not None:
+class _ThreadBody:
+    """A body that is iterated and closed in worker threads; used as an `AsyncBody` is."""
+
+    def __init__(self, body: Pieces) -> None:
+        self._body = body
+        self._is_closed = False
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Give the pieces."""
+        while (piece := await run_in_thread(_next_or_none, self._body)) is not None:
             yield piece
-    finally:
-        await run_in_thread(pieces.close)
+
+    async def aclose(self) -> None:
+        """Close the body, unless that was done."""
+        if not self._is_closed:
+            self._is_closed = True
+            await run_in_thread(self._body.close)
 
 
 def _next_or_none(pieces: Pieces) -> bytes | None:

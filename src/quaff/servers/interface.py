@@ -134,7 +134,7 @@ def start_chosen(
 def _shut_down(lifespan: Any, seconds: float) -> None:
     """Do what is left after the last request of a WSGI worker: calls after responses, and the app's shutdown."""
     # What nobody used was never imported.
-    module = sys.modules.get("quaff.lifespan")
+    module = sys.modules.get("quaff.after_response")
     if module is not None and not module.drain_after_response(seconds):
         logger.warning("Calls after responses were given up: they had %g seconds.", seconds)
     try:

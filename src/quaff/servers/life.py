@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from .._internal.threads import run_in_new_thread
-from ..lifespan import drain_after_response
+from ..after_response import drain_after_response
 
 _LAST_CALLS: Final = 2.5
 """Seconds for calls after responses when a worker stops: less than what `loop.py` leaves for the shutdown of the app."""

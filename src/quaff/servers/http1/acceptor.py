@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 from functools import partial
@@ -17,12 +16,10 @@ if TYPE_CHECKING:
     from .service import Service
 
 _PAUSE: Final = 0.5
-"""Seconds to wait when the system has no more room for connections."""
+"""Seconds to wait when the system gives no connection."""
 
 _LOOK_AGAIN: Final = 0.05
 """Seconds after which a full worker looks whether it has room again."""
-
-_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 logger: Final = logging.getLogger("quaff.serve")
 
@@ -40,31 +37,70 @@ class Acceptor:
         self._limit = limit
         self._tls = tls
         self._connecting: set[asyncio.Task[None]] = set()
-        self._task: asyncio.Task[None] | None = service.loop.create_task(self._run())
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_stopped = False
+        self._go_on()
 
     def stop(self) -> None:
-        """Take no more connections; on the loop."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
+        """Take no more connections; on the loop. What was taken is served."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+        elif self._task is not None:
+            self._task.cancel()
+        else:
+            self._service.loop.remove_reader(self._listener)
 
-    async def _run(self) -> None:
-        loop = self._service.loop
-        while True:
-            if self._service.count + len(self._connecting) >= self._limit:
-                await asyncio.sleep(_LOOK_AGAIN)
-                continue
-            try:
-                connection, _ = await loop.sock_accept(self._listener)
-            except OSError as error:
-                # The client was gone before it was its turn, or there are no descriptors left.
-                if error.errno in _NO_ROOM:
-                    logger.error("No new connections for a moment: %s", error.strerror)
-                    await asyncio.sleep(_PAUSE)
-                continue
-            task = loop.create_task(self._connect(connection))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+    def _go_on(self) -> None:
+        self._timer = None
+        try:
+            self._service.loop.add_reader(self._listener, self._accept)
+        except NotImplementedError:
+            # Windows' loop tells nobody that a client waits.
+            self._task = self._service.loop.create_task(self._accept_one())
+
+    def _pause(self, seconds: float) -> None:
+        if self._task is None:
+            self._service.loop.remove_reader(self._listener)
+        self._task = None
+        self._timer = self._service.loop.call_later(seconds, self._go_on)
+
+    async def _accept_one(self) -> None:
+        try:
+            connection, _ = await self._service.loop.sock_accept(self._listener)
+        except OSError:
+            self._pause(_PAUSE)
+        else:
+            self._take(connection)
+            self._pause(_LOOK_AGAIN if self._is_full else 0)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._service.count + len(self._connecting) >= self._limit
+
+    def _accept(self) -> None:
+        """Take one client; other workers may be waiting for the next."""
+        if self._is_full:
+            self._pause(_LOOK_AGAIN)
+            return
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            # Another worker was faster, or the client was gone before it was its turn.
+            return
+        except OSError as error:
+            # Usually there are no descriptors left.
+            logger.error("No new connections for a moment: %s", error.strerror)
+            self._pause(_PAUSE)
+            return
+        self._take(connection)
+
+    def _take(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        task = self._service.loop.create_task(self._connect(connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, connection: socket.socket) -> None:
         service = self._service

@@ -7,22 +7,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast
+import logging
+from time import perf_counter
+from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 
+from ..exchange import serve_request
 from .exchange import HTTP1Exchange
 from .head import plain_response
+from .service import Service
 from .websocket import WebSocketConnection, refusal_of_handshake
-
-if TYPE_CHECKING:
-    from .service import Service
 
 BODY_SECONDS: Final = 60
 """Seconds that the app waits for the next piece of a body."""
 
 SEND_SECONDS: Final = 60
 """Seconds that a client may leave what is sent to it unread."""
+
+LINGER_SECONDS: Final = 5
+"""Seconds that a client that was answered may go on sending before the connection is cut."""
+
+logger: Final = logging.getLogger("quaff.serve")
 
 _DISCARDED: Final = 256 * 1024
 """Bytes of a body that nobody has read which are read after the answer, so that the connection can be used again."""
@@ -153,7 +159,8 @@ class HTTPConnection(asyncio.Protocol):
             name = name.lower()
             if name == b"host":
                 self._hosts += 1
-            self._fields.append((name, value))
+            # RFC: 9112 section 5.1. The parser takes away spaces before the value only.
+            self._fields.append((name, value.rstrip()))
 
     def on_headers_complete(self) -> None:
         """Make a request of what has arrived."""
@@ -168,16 +175,23 @@ class HTTPConnection(asyncio.Protocol):
         # RFC: 9112 section 3.2: one Host header, or a 400.
         if self._hosts != 1 and (self._hosts or version == "1.1"):
             self._reject("400 Bad Request", "A request has one Host header.")
-        target = self._target
+        if version != "1.1":
+            self._check_old_version(version)
+        target, fields = self._target, self._fields
+        if b"#" in target:
+            # RFC: 9110 section 4.2.5: the fragment is not sent. Who checks paths before this server leaves it out, too.
+            target = target.partition(b"#")[0]
         if target[:1] != b"/" and b"://" in target[:16]:
-            target = _origin_form(target)
+            target, host = _origin_form(target)
+            # RFC: 9112 section 3.2.2: the host of the target is the one that counts.
+            fields = [(name, host if name == b"host" else value) for name, value in fields]
         exchange = HTTP1Exchange(
-            self, parser.get_method().decode(), target, self._fields, version, parser.should_keep_alive()
+            self, parser.get_method().decode(), target, fields, version, parser.should_keep_alive()
         )
         if parser.should_upgrade():
             # Whatever comes after this request, it is not the next one.
             exchange.keeps_alive = False
-            if (exchange.header("upgrade") or "").strip().lower() == "websocket":
+            if _wants_websocket(exchange) or _announces_body(exchange):
                 self._handshake = exchange
                 return
         self._head_size = 0
@@ -185,6 +199,13 @@ class HTTPConnection(asyncio.Protocol):
         if self._queue is None:
             self._queue = []
         self._queue.append(exchange)
+
+    def _check_old_version(self, version: str) -> None:
+        if version != "1.0":
+            self._reject("505 HTTP Version Not Supported", "This server speaks HTTP/1.1 and HTTP/1.0.")
+        # RFC: 9112 section 6.1. SECURITY: a proxy that speaks 1.0 sees the end of such a request elsewhere.
+        if any(name == b"transfer-encoding" for name, _ in self._fields):
+            self._reject("400 Bad Request", "A request of HTTP/1.0 has no Transfer-Encoding.")
 
     def _reject(self, status: str, words: str) -> None:
         self._refusal = (status, words)
@@ -202,8 +223,8 @@ class HTTPConnection(asyncio.Protocol):
             return
         # Its answer is sent already.
         self._discarded += len(chunk)
-        if self._discarded > _DISCARDED:
-            self._hang_up()
+        if self._discarded > _DISCARDED and not self._is_closing:
+            self._hang_up(linger=True)
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -222,6 +243,9 @@ class HTTPConnection(asyncio.Protocol):
         if handshake is None:
             self._serve_queue()
             return
+        if not _wants_websocket(handshake):
+            self._read_without_upgrade(handshake, rest)
+            return
         if self._exchange is not None or self._queue is not None:
             # Nobody asks for a WebSocket before the last answer has come.
             self._refuse("400 Bad Request", "A WebSocket cannot be asked for while other requests are open.")
@@ -238,17 +262,32 @@ class HTTPConnection(asyncio.Protocol):
         self._transport.set_protocol(websocket)
         self._is_closing = True
         self._parser = None
-        self.service.converse(websocket, handshake)
+        websocket.start()
+
+    def _read_without_upgrade(self, exchange: HTTP1Exchange, rest: bytes) -> None:
+        """Read a request once more, with its body: the parser takes that for the protocol which the client would like."""
+        fields = [b"%b: %b\r\n" % field for field in self._fields if field[0] not in {b"connection", b"upgrade"}]
+        line = b"%b %b HTTP/%b\r\n" % (exchange.method.encode(), self._target, exchange.http_version.encode())
+        self._parser = HttpRequestParser(self)
+        self.data_received(b"%b%bConnection: close\r\n\r\n%b" % (line, b"".join(fields), rest))
 
     def _refuse(self, status: str, words: str, headers: bytes = b"") -> None:
         """Answer a request that cannot be served, and close the connection."""
         self._parser = None
-        if self._incoming is not None:
-            self._incoming.fail()
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.fail()
+            if self._queue is not None:
+                # The app has not heard of it yet.
+                self._queue = self._queue[:-1] or None
+            elif self._exchange is None:
+                # It is answered: another answer would be taken for that to the next request.
+                self._hang_up(linger=True)
+                return
         if self._exchange is None and self._queue is None:
-            self.service.note_refusal(self, status, words)
+            logger.warning("%s from %s: %s", status, self.client_address() or "a client", words)
             self.write(plain_response(status, self.service.date, f"{words}\n", headers))
-            self._hang_up()
+            self._hang_up(linger=True)
         else:
             # The answers to the requests before it come first, and then the end.
             self._is_closing = True
@@ -265,7 +304,7 @@ class HTTPConnection(asyncio.Protocol):
                 if not self._queue:
                     self._queue = None
                 # PERF: most requests are answered before this returns.
-                self.service.serve(self, exchange)
+                self.service.run(self._answer(exchange))
         finally:
             self._is_starting = False
         if self._queue is not None:
@@ -273,13 +312,44 @@ class HTTPConnection(asyncio.Protocol):
         else:
             self.go_on_reading()
 
-    def finish(self, exchange: HTTP1Exchange) -> None:
-        """Take note that *exchange* is over; go on with the next request, or close the connection."""
+    async def _answer(self, exchange: HTTP1Exchange) -> None:
+        service = self.service
+        began = 0.0 if service.log is None else perf_counter()
+        try:
+            await serve_request(exchange)
+        except asyncio.CancelledError:
+            # Nobody waits for this task. Who did not stop the server has awaited something of the app's that was cancelled.
+            if not service.is_stopping:
+                logger.exception("A request was cancelled by the app")
+        except Exception:
+            logger.exception("A request was not answered")
+        finally:
+            if not exchange.has_begun and not exchange.is_disconnected:
+                self._excuse(exchange)
+            try:
+                # Before the next request, which may be answered inside of `_finish`.
+                if service.log is not None:
+                    service.log(exchange.environ(), exchange.status, perf_counter() - began)
+            finally:
+                if self._exchange is exchange:
+                    self._finish(exchange)
+
+    def _excuse(self, exchange: HTTP1Exchange) -> None:
+        """Answer for an app that has not."""
+        if exchange.has_failed:
+            status = "400 Bad Request"
+        else:
+            status = "503 Service Unavailable" if self.service.is_stopping else "500 Internal Server Error"
+        exchange.status = int(status[:3])
+        self.write(plain_response(status, self.service.date, "The request could not be answered.\n"))
+
+    def _finish(self, exchange: HTTP1Exchange) -> None:
+        """Take note that *exchange* is answered; go on with the next request, or close the connection."""
         self._exchange = None
         if self._transport.is_closing():
             return
         if not exchange.has_ended or self.closes_after(exchange):
-            self._hang_up()
+            self._hang_up(linger=exchange.has_ended and not exchange.has_arrived)
         elif not exchange.has_arrived:
             self._discarded = 0
             self._idle_since = self.service.now
@@ -295,12 +365,21 @@ class HTTPConnection(asyncio.Protocol):
         if self.service.is_stopping:
             self._hang_up()
 
-    def _hang_up(self) -> None:
-        """Close the connection, once everything is sent."""
+    def _hang_up(self, *, linger: bool = False) -> None:
+        """Close the connection, once everything is sent.
+
+        :param linger: whether the client is still sending. RFC 9112 section 9.6: what it sends is read for a while, for the
+            system would answer it with a reset, and the client might lose what it has not read yet.
+        """
         self._is_closing = True
         self._queue = None
         self._idle_since = self.service.now
-        self._transport.close()
+        if linger and self._transport.can_write_eof():
+            self._transport.write_eof()
+            if not self._is_reading:
+                self._resume()
+        else:
+            self._transport.close()
 
     # What an exchange asks for --------------------------------------------------------------------------------------------
 
@@ -315,9 +394,24 @@ class HTTPConnection(asyncio.Protocol):
             self._room = self.service.loop.create_future()
         await asyncio.shield(self._room)
 
+    def note_end(self, exchange: HTTP1Exchange) -> None:
+        """Take note that all of the answer to *exchange* was sent; the app may have more to do, which holds up nobody."""
+        if self._queue is None:
+            self._finish(exchange)
+        else:
+            # Nearly always the app has nothing to do any more, and then its log line comes before that of the next request.
+            self.service.loop.call_soon(self._finish_if_open, exchange)
+
+    def _finish_if_open(self, exchange: HTTP1Exchange) -> None:
+        if self._exchange is exchange:
+            self._finish(exchange)
+
     def closes_after(self, exchange: HTTP1Exchange) -> bool:
         """Tell whether the answer to *exchange* is the last on this connection."""
-        return not exchange.keeps_alive or self.service.is_stopping or (self._is_closing and self._queue is None)
+        if not exchange.keeps_alive or self.service.is_stopping or (self._is_closing and self._queue is None):
+            return True
+        # A client that is told so does not send its next request into a connection that ends with this body.
+        return not exchange.has_arrived and exchange.is_long(_DISCARDED)
 
     def rest(self) -> None:
         """Give up what only the next request needs: the answer may take long."""
@@ -362,7 +456,10 @@ class HTTPConnection(asyncio.Protocol):
             elif now - since >= SEND_SECONDS:
                 self._transport.abort()
         elif exchange is None:
-            if now - self._idle_since >= self.service.header_seconds:
+            # The first second may have been over at once.
+            is_lingering = self._is_closing and not self._transport.get_write_buffer_size()
+            patience = LINGER_SECONDS if is_lingering else self.service.header_seconds
+            if now - self._idle_since >= patience + 1:
                 self._time_out()
         elif exchange.waits_for_body and now - self._heard >= BODY_SECONDS:
             self._transport.abort()
@@ -381,16 +478,30 @@ class HTTPConnection(asyncio.Protocol):
 
     def stop(self) -> None:
         """Take note that the server stops: what is under way is finished, what would never end is ended."""
-        if self._exchange is None and self._queue is None:
+        exchange = self._exchange
+        if exchange is None and self._queue is None:
             self._hang_up()
-        elif self._exchange is not None and self._exchange.is_event_stream:
-            self._exchange.end()
-            self._exchange.lose()
+        elif exchange is not None and exchange.is_event_stream:
+            exchange.end()
+            exchange.lose()
 
 
-def _origin_form(target: bytes) -> bytes:
-    """Return the path and the query of a target that is a whole URL, as proxies send it (RFC 9112 section 3.2.2)."""
+def _wants_websocket(exchange: HTTP1Exchange) -> bool:
+    return (exchange.header("upgrade") or "").strip().lower() == "websocket"
+
+
+def _announces_body(exchange: HTTP1Exchange) -> bool:
+    if exchange.method == "CONNECT":
+        return False
+    return exchange.header("transfer-encoding") is not None or exchange.header("content-length") not in {None, "0"}
+
+
+def _origin_form(target: bytes) -> tuple[bytes, bytes]:
+    """Return path and query, and the host, of a target that is a whole URL, as proxies get it (RFC 9112 section 3.2.2)."""
     url = parse_url(target)
     path: bytes = url.path or b"/"
     query: bytes | None = url.query
-    return path if query is None else path + b"?" + query
+    host: bytes = b"[%b]" % url.host if b":" in url.host else url.host
+    if url.port:
+        host += b":%d" % url.port
+    return path if query is None else path + b"?" + query, host

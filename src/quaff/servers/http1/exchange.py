@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 from urllib.parse import unquote, unquote_to_bytes
 
 from werkzeug.exceptions import ClientDisconnected
@@ -26,15 +26,48 @@ from .head import (
     is_bodiless,
     without_hop_by_hop,
 )
-
-if TYPE_CHECKING:
-    from .connection import HTTPConnection
+from .service import Service
 
 BODY_HELD: Final = 64 * 1024
 """Bytes of a body that are held for the app; then the client has to wait."""
 
 _COPIED: Final = 64 * 1024
 """Bodies of up to so many bytes are copied behind their head, which is cheaper than writing twice."""
+
+
+class Carrier(Protocol):
+    """What an exchange asks of its connection."""
+
+    service: Service
+    is_full: bool
+    """Whether the client does not keep up with what is sent."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; with the client gone, do nothing."""
+
+    async def wait_for_room(self) -> None:
+        """Return when the client has taken most of what was sent, or is gone."""
+
+    def note_end(self, exchange: HTTP1Exchange) -> None:
+        """Take note that all of the answer to *exchange* was sent."""
+
+    def closes_after(self, exchange: HTTP1Exchange) -> bool:
+        """Tell whether the answer to *exchange* is the last on this connection."""
+        ...
+
+    def go_on_reading(self) -> None:
+        """Read again, unless there is a reason not to."""
+
+    def rest(self) -> None:
+        """Give up what only the next request needs: the answer may take long."""
+
+    def local_address(self) -> tuple[str, str]:
+        """Return the host and the port that the client has connected to."""
+        ...
+
+    def client_address(self) -> str:
+        """Return the address of the client; empty over a unix socket."""
+        ...
 
 
 class HTTP1Exchange(Exchange):
@@ -48,7 +81,7 @@ class HTTP1Exchange(Exchange):
 
     def __init__(
         self,
-        connection: HTTPConnection,
+        connection: Carrier,
         method: str,
         target: bytes,
         fields: list[tuple[bytes, bytes]],
@@ -59,7 +92,7 @@ class HTTP1Exchange(Exchange):
         self.method = method
         self.http_version = http_version
         self.keeps_alive = keeps_alive
-        self._connection: HTTPConnection = connection
+        self._connection: Carrier = connection
         path, _, query = target.partition(b"?")
         self._raw_path, self._query = path, query
         text = path.decode("latin1")
@@ -163,6 +196,16 @@ class HTTP1Exchange(Exchange):
         """Whether the whole request has arrived."""
         return self._has_arrived
 
+    def is_long(self, size: int) -> bool:
+        """Tell whether the client has announced a body of more than *size* bytes."""
+        length = self.header("content-length")
+        return length is not None and int(length) > size
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the rest of the body cannot be read."""
+        return self._has_failed
+
     async def _next_chunk(self) -> bytes:
         while not self._chunks:
             if self.is_disconnected:
@@ -196,8 +239,6 @@ class HTTP1Exchange(Exchange):
         # PERF: the connection hears it anyway, so nobody has to wait for it.
         if not self._is_over and self._is_watched:
             self._whom = whom
-            if self.is_disconnected and whom is not None:
-                whom.cancel()
 
     def stop_watching(self) -> None:
         """Forget about the client: the answer is ready."""
@@ -237,56 +278,63 @@ class HTTP1Exchange(Exchange):
         """Whether all of the answer was sent."""
         return self._has_ended
 
-    def _head(self, status: str, encoded: bytes, added: bytes, *, is_last: bool) -> bytes:
+    def _head(self, status: str, fields: tuple[bytes, str], added: bytes, *, is_last: bool) -> bytes:
+        encoded, lines = fields
+        # SECURITY: as in `encode_fields`.
+        if not status.isprintable():
+            raise BadResponseError("The status of the response holds a line end or another control character.")
+        if "\ndate:" not in lines:
+            added += self._connection.service.date
         if is_last:
             added += b"Connection: close\r\n"
         elif self.http_version == "1.0":
             added += b"Connection: keep-alive\r\n"
-        return b"HTTP/1.1 %s\r\n%s%s%s\r\n" % (status.encode("latin1"), encoded, added, self._connection.service.date)
+        return b"HTTP/1.1 %s\r\n%s%s\r\n" % (status.encode("latin1"), encoded, added)
 
-    def whole_response(self, status: str, headers: HeaderList, body: bytes, *, is_last: bool) -> bytes:
-        """Return the bytes of a whole response.
+    def whole_response(self, status: str, headers: HeaderList, body: bytes, *, is_last: bool) -> tuple[bytes, bytes]:
+        """Return the head and the body of a whole response as they are sent.
 
         :param is_last: whether the connection is closed after it.
         :raises BadResponseError: when the app answers what cannot be sent.
         """
-        encoded, lines = encode_fields(headers)
-        if has_hop_by_hop(lines):
-            encoded, lines = encode_fields(without_hop_by_hop(headers))
+        fields = _fields_of(headers)
         added = b""
         if is_bodiless(self.method, int(status[:3])):
             body = b""
-        elif f"\ncontent-length: {len(body)}\r" not in lines:
-            if declared_length(lines) is not None:
+        elif f"\ncontent-length: {len(body)}\r" not in fields[1] or fields[1].count("\ncontent-length:") > 1:
+            if declared_length(fields[1]) is not None:
                 raise BadResponseError(
                     f"The response declares another length than that of its body, {len(body)} bytes."
                 )
             added = b"Content-Length: %d\r\n" % len(body)
-        return self._head(status, encoded, added, is_last=is_last) + body
+        return self._head(status, fields, added, is_last=is_last), body
 
     def _send(self, status: str, headers: HeaderList, body: bytes) -> Awaitable[None] | None:
         connection = self._connection
         self.status = int(status[:3])
-        data = self.whole_response(status, headers, body, is_last=connection.closes_after(self))
+        head, body = self.whole_response(status, headers, body, is_last=connection.closes_after(self))
         self._has_begun = self._has_ended = True
-        connection.write(data)
+        if len(body) <= _COPIED:
+            connection.write(head + body)
+        else:
+            connection.write(head)
+            connection.write(body)
+        connection.note_end(self)
         return connection.wait_for_room() if connection.is_full else None
 
     async def begin(self, status: str, headers: HeaderList) -> Callable[[bytes], Awaitable[None]]:
         """Send status and headers, and return the function that sends a piece of the body."""
         connection = self._connection
         self.status = code = int(status[:3])
-        encoded, lines = encode_fields(headers)
-        if has_hop_by_hop(lines):
-            encoded, lines = encode_fields(without_hop_by_hop(headers))
-        length = declared_length(lines)
+        fields = _fields_of(headers)
+        length = declared_length(fields[1])
         self._framing = framing = choose_framing(self.method, code, self.http_version, length)
         self._left = length or 0
         if framing is Framing.CLOSE:
             self.keeps_alive = False
-        self.is_event_stream = "\ncontent-type: text/event-stream" in lines
+        self.is_event_stream = "\ncontent-type: text/event-stream" in fields[1]
         added = b"Transfer-Encoding: chunked\r\n" if framing is Framing.CHUNKED else b""
-        head = self._head(status, encoded, added, is_last=connection.closes_after(self))
+        head = self._head(status, fields, added, is_last=connection.closes_after(self))
         self._has_begun = True
         connection.write(head)
         if self._has_arrived:
@@ -327,8 +375,16 @@ class HTTP1Exchange(Exchange):
             self._connection.write(b"0\r\n\r\n")
         # Too short a body ends with the connection, so that the client knows.
         self._has_ended = self._framing is not Framing.LENGTH or self._left == 0
+        if self._has_ended:
+            self._connection.note_end(self)
 
     def release(self) -> None:
         """Take note that the request is over, and let go of what refers back."""
         super().release()
         self._whom = None
+
+
+def _fields_of(headers: HeaderList) -> tuple[bytes, str]:
+    """Return what `encode_fields` does, of the headers that an app may set."""
+    fields = encode_fields(headers)
+    return encode_fields(without_hop_by_hop(headers)) if has_hop_by_hop(fields[1]) else fields

@@ -86,15 +86,15 @@ class FrameReader:
             if len(buffer) < self._wanted:
                 return [], None
         frames: list[tuple[int, bytes]] = []
-        at, size = 0, len(buffer)
+        at, size, self._wanted = 0, len(buffer), 0
         while size - at >= 2:
             payload_at, length = self._measure(buffer, at)
             if length < 0:
                 self._buffer = bytearray()
                 return frames, bytes(buffer[at:])
             end = payload_at + length
-            self._wanted = end - at
             if not payload_at or end > size:
+                self._wanted = end - at
                 break
             # Python's own buffers take no part of a bytearray without a copy, and apply_mask wants bytes.
             mask, payload = bytes(buffer[payload_at - 4 : payload_at]), bytes(buffer[payload_at:end])
@@ -102,6 +102,12 @@ class FrameReader:
             at = end
         self._buffer = bytearray(buffer[at:])
         return frames, None
+
+    def take_rest(self) -> bytes:
+        """Return what has arrived of a frame that is not whole, for somebody else."""
+        rest = bytes(self._buffer)
+        self._buffer = bytearray()
+        return rest
 
     def _measure(self, buffer: bytes | bytearray, at: int) -> tuple[int, int]:
         """Return where the payload of the frame at *at* begins and its length.

@@ -1,24 +1,16 @@
-"""What the connections of a worker share: the app, the clock, the limits, and the way to serve a request."""
+"""What the connections of a worker share: the app, the clock, the limits, and the tasks that serve clients."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from email.utils import formatdate
-from time import perf_counter
 from typing import Any, Final, Protocol
 
-from ...pipeline.conversation import converse
 from ..access import LogRequest
-from ..exchange import serve_request
-from ..mounted_websocket import mounted_connection
 from ..settings import ServeSettings
-from .connection import HTTPConnection
-from .exchange import HTTP1Exchange
-from .head import plain_response
-from .websocket import WebSocketConnection
 
 PING_INTERVAL: Final = 20.0
 """Seconds without a word from the client of a WebSocket before it is pinged, unless `WEBSOCKET_PING_INTERVAL` says
@@ -28,6 +20,20 @@ _FAREWELL: Final = 1.0
 """Seconds that clients get at most to take the last bytes when everything is answered."""
 
 logger: Final = logging.getLogger("quaff.serve")
+
+
+def read_ping_interval(config: Mapping[str, Any]) -> float | None:
+    """Return the seconds after which the silent client of a WebSocket is pinged; None for never.
+
+    :raises ValueError: when the configuration says something else.
+    """
+    interval: Any = config.get("WEBSOCKET_PING_INTERVAL", PING_INTERVAL)
+    is_number = isinstance(interval, (int, float)) and not isinstance(interval, bool)
+    if interval is None or (is_number and interval > 0):
+        return interval  # type: ignore[no-any-return]  # it was looked at
+    raise ValueError(
+        f"WEBSOCKET_PING_INTERVAL is {interval!r}. Set it to a number of seconds above 0, or None to ping nobody."
+    )
 
 
 class _Kept(Protocol):
@@ -55,7 +61,7 @@ class Service:
         self.scheme = "https" if settings.uses_tls else "http"
         self.header_limit = settings.header_limit
         self.header_seconds = settings.header_seconds
-        self.ping_interval: float | None = app.config.get("WEBSOCKET_PING_INTERVAL", PING_INTERVAL)
+        self.ping_interval = read_ping_interval(app.config)
         self.is_stopping = False
         self.now = 0
         """Seconds, by a clock that stands still while there are no connections."""
@@ -63,7 +69,7 @@ class Service:
         self.date = b""
         """The `Date` header."""
 
-        self._log = log
+        self.log = log
         self._connections: set[_Kept] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -109,61 +115,13 @@ class Service:
         def _start(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
             return self.loop.create_task(coroutine)
 
-    def _run(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    def run(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+        """Run *coroutine*, which serves a client; `finish` waits for it. Return its task, None when it is done already."""
         task = self._start(coroutine)
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return task
-
-    def serve(self, connection: HTTPConnection, exchange: HTTP1Exchange) -> None:
-        """Answer *exchange*, and tell *connection* when that is done."""
-        self._run(self._serve(connection, exchange))
-
-    async def _serve(self, connection: HTTPConnection, exchange: HTTP1Exchange) -> None:
-        began = 0.0 if self._log is None else perf_counter()
-        try:
-            await serve_request(exchange)
-        except asyncio.CancelledError:
-            if not self.is_stopping:
-                raise
-        except Exception:
-            logger.exception("A request was not answered")
-        finally:
-            if not exchange.has_begun and not exchange.is_disconnected:
-                self._excuse(connection, exchange)
-            connection.finish(exchange)
-            if self._log is not None:
-                self._log(exchange.environ(), exchange.status, perf_counter() - began)
-
-    def _excuse(self, connection: HTTPConnection, exchange: HTTP1Exchange) -> None:
-        status = "503 Service Unavailable" if self.is_stopping else "500 Internal Server Error"
-        exchange.status = int(status[:3])
-        connection.write(plain_response(status, self.date, "The request could not be answered.\n"))
-
-    def converse(self, websocket: WebSocketConnection, handshake: HTTP1Exchange) -> None:
-        """Run the handler of *websocket*."""
-        websocket.task = self._run(self._converse(websocket, handshake))
-
-    async def _converse(self, websocket: WebSocketConnection, handshake: HTTP1Exchange) -> None:
-        app = self.app
-        try:
-            if not (app.mounts and await mounted_connection(app, websocket)):
-                await converse(app, websocket)
-        except asyncio.CancelledError:
-            if not self.is_stopping:
-                raise
-        except Exception:
-            logger.exception("A WebSocket ended with an error")
-        finally:
-            websocket.finish()
-            websocket.task = None
-            if self._log is not None:
-                self._log(handshake.environ(), handshake.status, 0.0)
-
-    def note_refusal(self, connection: HTTPConnection, status: str, words: str) -> None:
-        """Log that a request was refused before the app saw it."""
-        logger.warning("%s from %s: %s", status, connection.client_address() or "a client", words)
 
     # Stopping -------------------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,11 @@ Frames that are whole messages are read and written here; the moment something e
 from __future__ import annotations
 
 import asyncio
+import logging
+from base64 import b64decode
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from websockets.frames import Opcode
 from websockets.protocol import State
@@ -17,14 +19,14 @@ from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
 from ...errors import WebSocketDisconnect
+from ...pipeline.conversation import converse
 from ...websockets import ABNORMAL, TOO_BIG, Connection, HeaderList
+from ..mounted_websocket import mounted_connection
 from ..wsgi import Environ
+from .exchange import HTTP1Exchange
 from .frames import BINARY, PING, PONG, TEXT, FrameReader, encode_frame, short_message
-from .head import encode_fields, without_hop_by_hop
-
-if TYPE_CHECKING:
-    from .exchange import HTTP1Exchange
-    from .service import Service
+from .head import encode_fields, plain_response, without_hop_by_hop
+from .service import Service
 
 _QUEUED: Final = 64
 """Messages that may wait for the handler; then the client has to wait."""
@@ -39,6 +41,9 @@ _NO_STATUS: Final = 1005
 
 _MISMATCH: Final = 1007
 """RFC 6455 section 7.4.1: text that is no UTF-8."""
+
+
+logger: Final = logging.getLogger("quaff.serve")
 
 
 class WebSocketConnection(asyncio.Protocol, Connection):
@@ -75,14 +80,15 @@ class WebSocketConnection(asyncio.Protocol, Connection):
         self._service = service
         self._transport = transport
         self._handshake: HTTP1Exchange | None = handshake
-        offered = handshake.header("sec-websocket-protocol") or ""
+        # RFC: 6455 section 11.3.4: that header may come more than once. In the environ they are joined.
+        offered = handshake.environ().get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")
         self.subprotocols = [name.strip() for name in offered.split(",") if name.strip()]
         self.task: asyncio.Task[None] | None = None
         self._early = rest
         self._reader = FrameReader(None)
         self._engine: ServerProtocol | None = None
-        self._fragments: tuple[bool, list[bytes]] | None = None
-        """Whether the message that is arriving in fragments is text, and the fragments."""
+        self._fragments: tuple[bool, bytearray] | None = None
+        """Whether the message that is arriving in fragments is text, and what has come of it."""
 
         self._messages: deque[str | bytes] | None = None
         self._waiter: asyncio.Future[str | bytes] | None = None
@@ -128,9 +134,10 @@ class WebSocketConnection(asyncio.Protocol, Connection):
         handshake = self._handshake
         if self._end is not None or handshake is None:
             raise WebSocketDisconnect(ABNORMAL)
+        answer = handshake.whole_response(status, headers, body, is_last=True)
         self._is_answered = True
         handshake.status = int(status[:3])
-        self._write(handshake.whole_response(status, headers, body, is_last=True))
+        self._write(b"".join(answer))
         self._hang_up()
 
     # Messages ----------------------------------------------------------------------------------------------------------
@@ -138,6 +145,10 @@ class WebSocketConnection(asyncio.Protocol, Connection):
     def limit(self, size: int | None) -> None:
         """Refuse messages of more than *size* bytes, and close the connection for one."""
         self._reader.max_size = size
+        if self._engine is not None:
+            self._engine.max_message_size = size
+            # COMPAT: its name before websockets 16.
+            self._engine.max_size = size  # type: ignore[attr-defined]
 
     async def receive(self) -> str | bytes:
         """Return the next message; raise `WebSocketDisconnect` when there will be none."""
@@ -164,6 +175,8 @@ class WebSocketConnection(asyncio.Protocol, Connection):
             raise
         finally:
             self._waiter = None
+            # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
+            del waiter
         return message
 
     def _keep(self, message: str | bytes, *, first: bool = False) -> None:
@@ -180,6 +193,8 @@ class WebSocketConnection(asyncio.Protocol, Connection):
     def _go_on_reading(self) -> None:
         if not self._is_reading and self._end is None:
             self._is_reading = True
+            # What the client has said meanwhile, in answer to a ping perhaps, is yet to be heard.
+            self._heard = self._service.now
             self._transport.resume_reading()
 
     def send_now(self, data: str | bytes) -> bool:
@@ -197,7 +212,7 @@ class WebSocketConnection(asyncio.Protocol, Connection):
         """Send a message; return when the client's side has room for the next."""
         await self._wait_for_room()
         if not self.send_now(data):
-            raise WebSocketDisconnect(ABNORMAL)
+            raise WebSocketDisconnect(*(self._end or (ABNORMAL, "")))
         await self._wait_for_room()
 
     async def _wait_for_room(self) -> None:
@@ -214,6 +229,8 @@ class WebSocketConnection(asyncio.Protocol, Connection):
         self._is_open = False
         self._closed_at = self._service.now
         self._go_on_reading()
+        # Of a frame that has arrived in part, the rest is for the engine.
+        self._read_unusual(engine, self._reader.take_rest())
 
     def _write(self, data: bytes) -> None:
         # What is closed may not be written to.
@@ -225,8 +242,33 @@ class WebSocketConnection(asyncio.Protocol, Connection):
         self._closed_at = self._service.now
         self._transport.close()
 
-    def finish(self) -> None:
+    # The handler -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run the handler."""
+        self.task = self._service.run(self._serve(self._handshake))
+
+    async def _serve(self, handshake: HTTP1Exchange | None) -> None:
+        service = self._service
+        app = service.app
+        try:
+            if not (app.mounts and await mounted_connection(app, self)):
+                await converse(app, self)
+        except asyncio.CancelledError:
+            if not service.is_stopping:
+                logger.exception("A WebSocket was cancelled by the app")
+        except Exception:
+            logger.exception("A WebSocket ended with an error")
+        finally:
+            self._finish()
+            self.task = None
+            if service.log is not None and handshake is not None:
+                service.log(handshake.environ(), handshake.status, 0.0)
+
+    def _finish(self) -> None:
         """End the connection if it has not been ended: its handler has."""
+        if not self._is_answered:
+            self._write(plain_response("500 Internal Server Error", self._service.date, "There was no answer.\n"))
         if not self._is_answered or self._is_open:
             self._hang_up()
 
@@ -275,7 +317,7 @@ class WebSocketConnection(asyncio.Protocol, Connection):
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(message)
-        elif self._end is None:
+        elif self._is_open:
             self._keep(message)
 
     def _take_over(self) -> ServerProtocol:
@@ -293,17 +335,18 @@ class WebSocketConnection(asyncio.Protocol, Connection):
             elif opcode is Opcode.PONG:
                 self._is_pinged = False
         self._flush(engine)
-        if engine.state is not State.OPEN and self._end is None:
+        if engine.eof_sent and self._end is None:
             self._note_end(engine)
 
     def _gather(self, frame: Any) -> None:  # Any: the library calls all of its events Event
         if self._fragments is None:
-            self._fragments = (frame.opcode is Opcode.TEXT, [])
-        is_text, pieces = self._fragments
-        pieces.append(frame.data)
+            self._fragments = (frame.opcode is Opcode.TEXT, bytearray())
+        is_text, gathered = self._fragments
+        # SECURITY: no list, in which fragments of no or one byte would take far more room than the limit allows.
+        gathered += frame.data
         if frame.fin:
             self._fragments = None
-            (self._take_text if is_text else self._deliver)(b"".join(pieces))
+            (self._take_text if is_text else self._deliver)(bytes(gathered))
 
     def _note_end(self, engine: ServerProtocol) -> None:
         """Take note that the client has closed the connection, or broken the rules."""
@@ -390,10 +433,6 @@ class WebSocketConnection(asyncio.Protocol, Connection):
         if self.task is not None:
             self.task.cancel()
 
-    def release(self) -> None:
-        """Let go of the handshake, which is over."""
-        self._handshake = None
-
 
 def refusal_of_handshake(handshake: HTTP1Exchange) -> tuple[HTTPStatus, str] | None:
     """Return why a request for a WebSocket cannot be granted, as a status and words; None when it can (RFC 6455 4.2.1)."""
@@ -401,7 +440,13 @@ def refusal_of_handshake(handshake: HTTP1Exchange) -> tuple[HTTPStatus, str] | N
         return HTTPStatus.UPGRADE_REQUIRED, "This server speaks version 13 of the WebSocket protocol (RFC 6455)."
     if handshake.method != "GET" or handshake.http_version != "1.1":
         return HTTPStatus.BAD_REQUEST, "A WebSocket is asked for by GET over HTTP/1.1."
-    key = handshake.header("sec-websocket-key") or ""
-    if len(key) != 24 or not key.endswith("=="):
+    if not _is_key(handshake.header("sec-websocket-key") or ""):
         return HTTPStatus.BAD_REQUEST, "Sec-WebSocket-Key has to be 16 bytes in base64."
     return None
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(b64decode(text, validate=True)) == 16
+    except ValueError:
+        return False

@@ -14,7 +14,7 @@ from ..settings import ServeSettings
 from ..tls import server_context
 from ..worker import Once, RunningWorker
 from .acceptor import Acceptor
-from .service import Service
+from .service import Service, read_ping_interval
 
 
 class HTTP1Loop(LoopThread):
@@ -26,6 +26,7 @@ class HTTP1Loop(LoopThread):
     def __init__(self, app: Any, settings: ServeSettings, *, log: LogRequest | None, ended: Callable[[], None]) -> None:
         # First, for an error must reach whoever starts the server.
         self._tls: ssl.SSLContext | None = server_context(settings) if settings.uses_tls else None
+        read_ping_interval(app.config)
         super().__init__(AppLife(app), grace=settings.graceful_timeout, ended=ended)
         self._served = app
         self._settings = settings
