@@ -195,7 +195,7 @@ def test_a_worker_that_is_turned_away_from_serves_whom_it_has(app: Quaff, serve:
     with server.send(GET.format("hello")) as kept:
         assert kept.answer().text == "hello"
         server.worker.turn_away()
-        until(lambda: server.acceptor._task is None)
+        until(lambda: server.acceptor._is_stopped)
         with server.send(GET.format("hello")) as waiting:
             for _ in range(3):
                 answer = kept.send(GET.format("hello")).answer()
