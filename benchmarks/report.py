@@ -238,7 +238,14 @@ def protocols_line(results: Results) -> str:
     parts = [part for part in results.get("protocols", {}).get("rows", []) if part["name"] == "hello"]
     if not parts:
         return ""
-    rates = ", ".join(f"{line['name']} {line['rate']:,.0f}" for line in parts[0]["lines"])
+    lines = parts[0]["lines"]
+    names = [line["name"] for line in lines]
+
+    def label(line: Results) -> str:
+        name: str = line["name"]
+        return name if names.count(name) == 1 else f"{name} ({line['server']})"
+
+    rates = ", ".join(f"{label(line)} {line['rate']:,.0f}" for line in lines)
     return f"\nThe same from an `async def`, each on its usual server: {rates}.\n"
 
 

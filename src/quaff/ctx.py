@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import update_wrapper
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.routing.exceptions import WebsocketMismatch
@@ -32,6 +32,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _BY_PIPELINE: Any = UNSET
 """Stands at the bottom of a context's stack of pushes when the compiled pipeline bound it."""
+
+
+_NO_WEBSOCKETS: Final = (
+    "A WebSocket was asked for at %s, and refused: the server that runs the app speaks WSGI, which has none. Run it with"
+    " 'quaff serve' or 'quaff run' without --interface wsgi, or with an ASGI server such as uvicorn."
+)
 
 
 def _note_pipeline(tokens: list[Any], is_bound: bool) -> None:
@@ -346,7 +352,7 @@ class RequestContext:
                 raise BadRequest("The URL holds a NUL character.")
             rule, values = self.url_adapter.match(return_rule=True)
             if rule.websocket and self.made_websocket is None:
-                # It is asked for as it should be, but not of a server that has WebSockets.
+                self.app.logger.warning(_NO_WEBSOCKETS, ascii(self.request.path)[1:-1])
                 raise WebsocketMismatch
         except HTTPException as error:
             self.request.routing_exception = error

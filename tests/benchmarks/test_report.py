@@ -167,6 +167,15 @@ def test_the_summary_has_a_column_per_python() -> None:
     assert "The same from an `async def`, each on its usual server: Raw handler 50,000, Quaff 40,000." in text
 
 
+def test_who_takes_part_twice_is_told_apart() -> None:
+    """By the server: the same name with two figures would say nothing."""
+    lines = [RAW_LINE, QUAFF_LINE, {**QUAFF_LINE, "server": "its own", "rate": 60_000.0}]
+    results = {"protocols": {"rows": [{"name": "hello", "lines": lines}]}}
+    assert report.protocols_line(results).endswith(
+        f": Raw handler 50,000, Quaff ({QUAFF_LINE['server']}) 40,000, Quaff (its own) 60,000.\n"
+    )
+
+
 def test_an_empty_summary_says_how_to_fill_it() -> None:
     """Without figures there is no table but the command that makes one."""
     assert report.summary([]) == "Not measured yet: `make bench`.\n"

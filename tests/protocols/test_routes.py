@@ -285,6 +285,10 @@ def test_a_websocket_is_no_page(app: Quaff, serve: Serve, path: str, caplog: pyt
         with served.send(request_text) as connection:
             answer = connection.recv(1000)
         assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4")), (number, answer)
+        if served.interface == "wsgi" and request_text.endswith(f"{HANDSHAKE}Host: a\n\n"):
+            (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING][-1:]
+            assert line.startswith(f"A WebSocket was asked for at {path.removeprefix('/sub')}, and refused")
+            assert "'quaff serve'" in line
     assert served.text("/sub/page") == "page"
     assert ran == []
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
