@@ -307,6 +307,37 @@ def test_a_tight_loop_of_sends(app: Quaff, serve: Serve, size: int, how: str) ->
 # Receiving in two places, and giving up -------------------------------------------------------------------------------
 
 
+def test_a_tight_loop_of_sends_leaves_others_their_turn(app: Quaff, serve: Serve) -> None:
+    """To a client that reads as fast there is always room, so the handler waits for nothing; others are answered."""
+    is_over = threading.Event()
+
+    @app.websocket("/flood")
+    async def flood() -> None:
+        while not is_over.is_set():
+            await websocket.send("x")
+
+    @app.get("/page")
+    async def page() -> str:
+        return "page"
+
+    served = serve(app)
+    with served.client, shake_hands(served, "/flood") as connection:
+
+        def read() -> None:
+            with contextlib.suppress(OSError):
+                while connection.recv(1_000_000):
+                    pass
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            assert [served.text("/page") for _ in range(3)] == ["page"] * 3
+        finally:
+            is_over.set()
+            connection.shutdown(socket.SHUT_RDWR)
+            reader.join(PATIENCE)
+
+
 def test_two_tasks_that_receive(app: Quaff, serve: Serve) -> None:
     """Each gets a message, in the order in which they have asked, and both hear of the end."""
 

@@ -31,6 +31,9 @@ from .service import Service
 _QUEUED: Final = 64
 """Messages that may wait for the handler; then the client has to wait."""
 
+_BURST: Final = 256
+"""Messages that a handler may send before others get their turn: to a client that reads fast there is always room."""
+
 _EARLY: Final = 64 * 1024
 """Bytes that a client may send before the handshake is complete."""
 
@@ -54,6 +57,7 @@ class WebSocketConnection(asyncio.Protocol, Connection):
     """
 
     __slots__ = (
+        "_burst",
         "_closed_at",
         "_early",
         "_end",
@@ -94,6 +98,7 @@ class WebSocketConnection(asyncio.Protocol, Connection):
         self._waiter: asyncio.Future[str | bytes] | None = None
         self._room: asyncio.Future[None] | None = None
         self._closed_at: int | None = None
+        self._burst = 0
         self._end: tuple[int, str] | None = None
         """The code and the reason with which it ended."""
 
@@ -199,8 +204,9 @@ class WebSocketConnection(asyncio.Protocol, Connection):
 
     def send_now(self, data: str | bytes) -> bool:
         """Send a message if there is room for it, and tell whether that was done."""
+        self._burst += 1
         # A loop that only sends may not come to hear that the connection has ended.
-        if self._room is not None or not self._is_open or self._transport.is_closing():
+        if self._room is not None or self._burst > _BURST or not self._is_open or self._transport.is_closing():
             return False
         if isinstance(data, str):
             self._transport.write(encode_frame(TEXT, data.encode()))
@@ -210,6 +216,9 @@ class WebSocketConnection(asyncio.Protocol, Connection):
 
     async def send(self, data: str | bytes) -> None:
         """Send a message; return when the client's side has room for the next."""
+        if self._burst >= _BURST:
+            self._burst = 0
+            await asyncio.sleep(0)
         await self._wait_for_room()
         if not self.send_now(data):
             raise WebSocketDisconnect(*(self._end or (ABNORMAL, "")))
@@ -246,7 +255,9 @@ class WebSocketConnection(asyncio.Protocol, Connection):
 
     def start(self) -> None:
         """Run the handler."""
-        self.task = self._service.run(self._serve(self._handshake))
+        # Without a log nobody needs the handshake once it is accepted, and the connection may live for long.
+        handshake = None if self._service.log is None else self._handshake
+        self.task = self._service.run(self._serve(handshake))
 
     async def _serve(self, handshake: HTTP1Exchange | None) -> None:
         service = self._service
