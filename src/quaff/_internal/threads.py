@@ -58,6 +58,9 @@ class _Job:
             self.error = error
         # An error among them holds this job through its traceback; a job that holds the error would make a cycle.
         self.args, self.kwargs = (), {}
+
+    def announce(self) -> None:
+        """Have whoever waits woken; in the thread that made the call."""
         # A loop that was closed meanwhile has nobody who waits.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.finish)
@@ -119,13 +122,17 @@ class WorkerThreads:
     def _work(self) -> None:
         jobs, lock = self._jobs, self._lock
         while True:
-            jobs.get().run()
+            job = jobs.get()
+            job.run()
             with lock:
                 if self._backlog > 0:
                     # One that no thread was counted on for: this one takes it at once.
                     self._backlog -= 1
                 else:
                     self._idle += 1
+            # Not before: who hears of it may have the next call at once, for which there is this thread.
+            job.announce()
+            del job
 
 
 worker_threads: Final = WorkerThreads()
@@ -149,7 +156,12 @@ async def run_in_new_thread(function: Callable[P, R], /, *args: P.args, **kwargs
     """Do what `run_in_thread` does in a thread of its own: for code that runs as long as a client stays."""
     job = _Job(asyncio.get_running_loop(), function, args, kwargs)
     del args, kwargs
-    threading.Thread(target=job.run, name=f"quaff-{getattr(function, '__name__', 'call')}", daemon=True).start()
+
+    def run() -> None:
+        job.run()
+        job.announce()
+
+    threading.Thread(target=run, name=f"quaff-{getattr(function, '__name__', 'call')}", daemon=True).start()
     return await _outcome(job)  # type: ignore[no-any-return]
 
 
