@@ -10,7 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -160,6 +160,22 @@ def test_threads_are_used_again() -> None:
 
     assert len(run(main)) == 1
     assert threads._threads == 1
+
+
+def test_a_thread_is_free_before_its_caller_hears_of_the_result() -> None:
+    """Or the next call, which may come at once, would start another thread."""
+    threads = WorkerThreads(limit=8)
+    heard: list[int] = []
+    is_over = threading.Event()
+
+    class Loop:
+        def call_soon_threadsafe(self, function: object) -> None:
+            heard.append(threads._idle)
+            is_over.set()
+
+    threads.submit(_Job(cast(asyncio.AbstractEventLoop, Loop()), threading.get_ident, (), {}))
+    assert is_over.wait(20)
+    assert heard == [1]
 
 
 def test_there_are_no_more_threads_than_the_limit() -> None:
