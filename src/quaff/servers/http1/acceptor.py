@@ -43,7 +43,9 @@ class Acceptor:
         self._go_on()
 
     def stop(self) -> None:
-        """Take no more connections; on the loop. What was taken is served."""
+        """Take no more connections; on the loop. What was taken is served. Stopping twice does nothing."""
+        if self._is_stopped:
+            return
         self._is_stopped = True
         if self._timer is not None:
             self._timer.cancel()

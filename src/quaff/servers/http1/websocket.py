@@ -40,8 +40,6 @@ _EARLY: Final = 64 * 1024
 _GOODBYE: Final = 10
 """Seconds that a client has to answer the closing frame."""
 
-_NO_STATUS: Final = 1005
-
 _MISMATCH: Final = 1007
 """RFC 6455 section 7.4.1: text that is no UTF-8."""
 
