@@ -113,7 +113,6 @@ class HTTP1Exchange(Exchange):
     _chunks_size = 0
     _chunk_waiter: asyncio.Future[None] | None = None
     _has_failed = False
-    _whom: asyncio.Task[object] | None = None
     _leaving: asyncio.Future[None] | None = None
 
     # The request -------------------------------------------------------------------------------------------------------
