@@ -42,10 +42,21 @@ if TYPE_CHECKING:
     from jinja2 import Environment as JinjaEnvironment
 
     from .mounting import Mount
+    from .pipeline.parts import Battery, PartsOfApp
     from .routing.builder import UrlBuilder
 
 _QUIET: Final = frozenset(
-    {"_got_first_request", "_table", "url_builder_made", "cli", "jinja_env", "jinja_loader", "logger", "name"}
+    {
+        "_got_first_request",
+        "_table",
+        "url_builder_made",
+        "cli",
+        "jinja_env",
+        "jinja_loader",
+        "logger",
+        "name",
+        "parts_of_app",
+    }
 )
 """Attributes whose change does not concern the compiled routes."""
 
@@ -217,6 +228,9 @@ class AppBase(OldAppNames, Scaffold):
         self.url_map: Any = self.url_map_class(host_matching=host_matching)
         if isinstance(self.url_map, Map):
             self.url_map.revision = Revision(parent=self._revision)
+        self.batteries: list[Battery] = TrackedList(self._revision)
+        """What `add_battery` added, in that order."""
+
         self.mounts: tuple[Mount, ...] = ()
         """What `mount` has mounted, the longest prefix first."""
 
@@ -245,6 +259,22 @@ class AppBase(OldAppNames, Scaffold):
         """Tell whether a subclass, this object, or somebody who patched the class replaces one of Quaff's own methods."""
         cls, own = type(self), self._own_methods
         return any(name in self.__dict__ or getattr(cls, name) is not own[name] for name in names)
+
+    @lazy
+    def parts_of_app(self) -> PartsOfApp:
+        """What batteries do for each route, as the reference pipeline asks for it."""
+        # PERF: by the first request, not by `import quaff`.
+        from .pipeline.parts import PartsOfApp
+
+        return PartsOfApp()
+
+    def add_battery(self, battery: Battery) -> None:
+        """Let a battery take part in the pipeline of each route; one that was added before is not added again. Quaff 0.1.
+
+        Several of one kind are independent of each other. What they do is ordered by `quaff.pipeline.phases.Stage`.
+        """
+        if not any(added is battery for added in self.batteries):
+            self.batteries.append(battery)
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:

@@ -273,15 +273,19 @@ class Dispatch(URLs):
         return self.finalize_request(result)
 
     def preprocess_request(self) -> ft.ResponseReturnValue | None:
-        """Run the URL value preprocessors and the before_request functions; return the first answer, if any."""
-        request = _active_request_context().request
+        """Run URL value preprocessors, batteries' guards and before_request functions; return the first answer, if any."""
+        context = _active_request_context()
+        request = context.request
         names = (None, *reversed(request.blueprints))
         for name in names:
             for preprocess in self.url_value_preprocessors.get(name, ()):
                 preprocess(request.endpoint, request.view_args)
+        result: ft.ResponseReturnValue | None = self.parts_of_app.of_request(self, request).guard(context)
+        if result is not None:
+            return result
         for name in names:
             for before in self.before_request_funcs.get(name, ()):
-                result: ft.ResponseReturnValue | None = self.ensure_sync(before)()
+                result = self.ensure_sync(before)()
                 if result is not None:
                     return result
         return None
@@ -328,7 +332,7 @@ class Dispatch(URLs):
         return response
 
     def process_response(self, response: Response) -> Response:
-        """Run the after_request functions, innermost blueprint first, and save the session."""
+        """Run the after_request functions, innermost blueprint first, save the session, and let batteries finish."""
         context = _active_request_context()
         if context.made_websocket is not None:
             # What refuses a WebSocket goes through the after_websocket functions; those here expect HTTP.
@@ -341,7 +345,8 @@ class Dispatch(URLs):
         session = context._session
         if session is not None and not self.session_interface.is_null_session(session):
             self.session_interface.save_session(self, session, response)
-        return response
+        finished: Response = self.parts_of_app.of_request(self, context.request).finish(context, response)
+        return finished
 
     def make_default_options_response(self) -> Response:
         """Return the answer to OPTIONS: the methods that the path takes."""

@@ -7,6 +7,7 @@
     ├── ContextError (RuntimeError)      request, g, ... used where there is no context     Q300
     ├── HeaderError (ValueError)         a header, status or cookie that cannot be sent     Q400
     ├── WebSocketDisconnect (ConnectionError)   the client of a WebSocket is gone            Q410
+    ├── stores.breaker.StoreUnavailable (ConnectionError)   a store does not answer          Q600
     └── servers.errors.ServerError       the server cannot start                            Q500
         ├── BindError (OSError)          the address cannot be listened on                  Q501
         └── SettingsError (ValueError)   a setting has an unknown name or a bad value       Q502

@@ -239,3 +239,15 @@ class Headers(_HeadersBase):
     def copy(self) -> Headers:
         """Return headers of the same content that change on their own."""
         return self.wrap(self._list.copy())
+
+
+def add_vary(headers: _HeadersBase, names: str) -> None:
+    """Add request header names to `Vary`, unless they are there or it is `*` already.
+
+    :param names: one name, or several with commas between them.
+    """
+    present = [word.strip() for value in headers.getlist("Vary") for word in value.split(",")]
+    known = {word.lower() for word in present}
+    new = [word for word in (name.strip() for name in names.split(",")) if word.lower() not in known]
+    if new and "*" not in known:
+        headers["Vary"] = ", ".join([*filter(None, present), *new])

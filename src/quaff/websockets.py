@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from enum import Enum, auto
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 from . import json
 from ._internal.async_bridge import loop_of_request, run_coroutine
@@ -112,6 +112,8 @@ class WebSocket:
         self.send_timeout: float | None = config.get("WEBSOCKET_SEND_TIMEOUT", SEND_TIMEOUT)
         """Seconds that a client may leave what is sent to it unread; None for as long as the server lets it."""
 
+        self._is_refused = False
+        self._message_checks: list[MessageCheck] = []
         self.close_code: int | None = None
         """The code that the connection was closed with, by either side; None while it is open."""
 
@@ -194,7 +196,30 @@ class WebSocket:
             await self.close(TOO_BIG, "the message is too big")
             self._is_lost = True
             raise WebSocketDisconnect(TOO_BIG, f"a message of {_size(message)} bytes; at most {limit} are accepted")
+        if self._message_checks:
+            await self._check_message(message)
         return message
+
+    def check_messages(self, check: Callable[[str | bytes], tuple[int, str] | None], *, blocking: bool = False) -> None:
+        """Call *check* with each message before the handler has it; it returns None, or with what to close the connection.
+
+        :param check: returns a code and a reason as for `close`; the reason is logged, and `receive` raises.
+        :param blocking: call it in a worker thread, because it may wait.
+        """
+        self._message_checks.append(MessageCheck(check, blocking))
+
+    async def _check_message(self, message: str | bytes) -> None:
+        for check, blocking in self._message_checks:
+            if blocking:
+                from ._internal.threads import run_in_thread
+
+                refusal = await run_in_thread(check, message)
+            else:
+                refusal = check(message)
+            if refusal is not None:
+                await self.close(*refusal)
+                self._is_lost = self._is_refused = True
+                raise WebSocketDisconnect(*refusal)
 
     async def receive_json(self) -> Any:
         """Return the next message, read as JSON by the app's provider.
@@ -308,16 +333,27 @@ class WebSocket:
             if task is not None:
                 task.cancel()
 
+    def _broke_limit(self, error: WebSocketDisconnect) -> bool:
+        """Tell whether the client was sent away, which is worth a line in the log, rather than left."""
+        return error.close_code == TOO_BIG or self._is_refused
+
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Give the messages until the client closes the connection."""
         while True:
             try:
                 message = await self.receive()
             except WebSocketDisconnect as error:
-                if error.close_code == TOO_BIG:
+                if self._broke_limit(error):
                     raise
                 return
             yield message
+
+
+class MessageCheck(NamedTuple):
+    """What looks at each message that is received."""
+
+    check: Callable[[str | bytes], tuple[int, str] | None]
+    blocking: bool
 
 
 class BlockingWebSocket:
@@ -374,7 +410,7 @@ class BlockingWebSocket:
             try:
                 message = self.receive()
             except WebSocketDisconnect as error:
-                if error.close_code == TOO_BIG:
+                if self._websocket._broke_limit(error):
                     raise
                 return
             yield message

@@ -26,7 +26,9 @@ LAYERS = [
     {"urls"},
     {"dispatch"},
     {"app"},
+    {"stores"},
     {"servers", "testing", "cli"},
+    {"ext"},
     {"compat"},
     {"", "__main__"},
 ]

@@ -1,6 +1,7 @@
 """Which module stands behind which name, as data.
 
-A battery that takes the place of an extension adds its rows here.
+A battery that takes the place of an extension has its rows here. With `QUAFF_BATTERIES=0` in the environment the
+extensions stay what they are, and only Flask itself is replaced.
 """
 
 from __future__ import annotations
@@ -48,6 +49,32 @@ MODULES: Final[dict[str, str]] = {
 }
 """Name -> the module that it is. Submodules follow: `flask.json.tag` is `quaff.json.tag`."""
 
+BATTERIES: Final[dict[str, str]] = {
+    "flask_caching": "quaff.ext.caching",
+    "flask_compress": "quaff.ext.compress",
+    "flask_compress.flask_compress": "quaff.ext.compress.extension",
+    "flask_cors": "quaff.ext.cors",
+    "flask_limiter": "quaff.ext.limiter",
+    "flask_sslify": "quaff.ext.security.sslify",
+    "flask_talisman": "quaff.ext.security.talisman",
+    "flask_talisman.talisman": "quaff.ext.security.talisman",
+}
+"""Extension -> the battery that takes its place. Submodules follow: `flask_cors.core` is `quaff.ext.cors.core`."""
+
+BATTERY_ROOTS: Final = frozenset(name for name in BATTERIES if "." not in name)
+"""The packages that batteries take the place of."""
+
+VERSIONS: Final[dict[str, str]] = {
+    "flask": FLASK_VERSION,
+    "flask-caching": "2.5.1",
+    "flask-compress": "1.25",
+    "flask-cors": "6.0.5",
+    "flask-limiter": "4.1.1",
+    "flask-sslify": "0.1.5",
+    "flask-talisman": "1.1.0",
+}
+"""Distribution -> the version whose API Quaff has, for `importlib.metadata`."""
+
 NAMESPACES: Final = frozenset({"flask.sansio", "flask.ext", "werkzeug.contrib"})
 """Packages that have no counterpart and nothing in them but their submodules."""
 
@@ -60,7 +87,7 @@ def real_name(name: str) -> str | None:
     """
     parent, rest = name, ""
     while parent:
-        target = MODULES.get(parent)
+        target = MODULES.get(parent) or BATTERIES.get(parent)
         if target is not None:
             return target + rest
         parent, dot, child = parent.rpartition(".")

@@ -6,9 +6,10 @@ it. PERF: an interpreter that never imports Flask pays for two small modules (se
 
 from __future__ import annotations
 
+import os
 import sys
 
-from .aliases import NAMESPACES
+from .aliases import BATTERY_ROOTS, NAMESPACES
 
 # PERF: not even `typing`, `types` and `collections` are loaded when an interpreter starts.
 TYPE_CHECKING = False
@@ -38,14 +39,21 @@ class AliasFinder:
     """Finds Quaff where `flask` is asked for, and old names where they were."""
 
     def __init__(self) -> None:
+        self.replaced: frozenset[str] = frozenset({"flask"})
+        """The packages in whose place Quaff is found."""
+
         self._changed: dict[str, list[Undo]] = {}
-        self._real_flask: dict[str, ModuleType] = {}
+        self._real_modules: dict[str, ModuleType] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return how to load *fullname*, or None to let the next finder look."""
         root, _, below = fullname.partition(".")
+        if root in BATTERY_ROOTS:
+            from .loaders import find_battery
+
+            return find_battery(fullname) if root in self.replaced else None
         if root not in _ROOTS or fullname.startswith(_BELOW):
             return None
         from . import loaders
@@ -69,24 +77,26 @@ class AliasFinder:
         return None
 
     def find_distributions(self, context: DistributionFinder.Context | None = None) -> Iterator[Distribution]:
-        """Yield the stand-in for the distribution "flask" when *context* asks for it: `importlib.metadata` calls this."""
+        """Yield the stand-ins for the distributions that *context* asks for: `importlib.metadata` calls this."""
         from importlib.metadata import DistributionFinder
 
-        from .metadata import find_flask
+        from .metadata import find_stand_ins
 
-        return find_flask(DistributionFinder.Context() if context is None else context)
+        return find_stand_ins(DistributionFinder.Context() if context is None else context, self.replaced)
 
     def invalidate_caches(self) -> None:
         """Do nothing: the finder remembers nothing about the file system."""
 
     def start(self) -> None:
         """Take the place of what is loaded already. Called once the finder is in `sys.meta_path`."""
-        self._real_flask = {name: sys.modules.pop(name) for name in _loaded("flask")}
+        batteries = frozenset() if os.environ.get("QUAFF_BATTERIES") == "0" else BATTERY_ROOTS
+        self.replaced = frozenset({"flask"}) | batteries
+        self._real_modules = {name: sys.modules.pop(name) for root in self.replaced for name in _loaded(root)}
         for name in [name for root in _ROOTS - {"flask"} for name in _loaded(root)]:
             # PERF: the alias itself, and the package that holds it, are all that is loaded when `site.py` runs.
             if name != "quaff" and not name.startswith(_BELOW):
                 self._change(sys.modules[name])
-        if "flask" in self._real_flask:
+        if "flask" in self._real_modules:
             from .patching import warn_user
 
             warn_user(_REPLACED, RuntimeWarning)
@@ -101,10 +111,11 @@ class AliasFinder:
                 undo.undo()
         self._changed.clear()
         release_all()
-        for name in [*_loaded("flask"), *(name for name in (*GONE, *NAMESPACES) if name in sys.modules)]:
+        ours = [name for root in self.replaced for name in _loaded(root)]
+        for name in [*ours, *(name for name in (*GONE, *NAMESPACES) if name in sys.modules)]:
             sys.modules.pop(name, None)
-        sys.modules.update(self._real_flask)
-        self._real_flask = {}
+        sys.modules.update(self._real_modules)
+        self._real_modules = {}
 
     def _change(self, module: ModuleType) -> None:
         from .loaders import changes_of

@@ -18,7 +18,17 @@ from .old_arguments import ArgumentsGivenBack
 from .patching import GivenBack, Removed, RemovedModule, warn_user
 from .removed import GONE, rows_of
 
-__all__ = ["GONE", "AliasLoader", "ChangingLoader", "Undo", "changes_of", "find_flask", "find_gone", "namespace"]
+__all__ = [
+    "GONE",
+    "AliasLoader",
+    "ChangingLoader",
+    "Undo",
+    "changes_of",
+    "find_battery",
+    "find_flask",
+    "find_gone",
+    "namespace",
+]
 
 
 class Undo(Protocol):
@@ -61,6 +71,12 @@ def find_flask(fullname: str, below: str) -> ModuleSpec | None:
     if target is None or not (fullname in MODULES or _exists(target)):
         return find_gone(fullname)
     return ModuleSpec(fullname, AliasLoader(target), origin=target)
+
+
+def find_battery(fullname: str) -> ModuleSpec | None:
+    """Return how to load an extension, or a module of one, that a battery takes the place of."""
+    target = real_name(fullname)
+    return ModuleSpec(fullname, AliasLoader(target), origin=target) if target and _exists(target) else None
 
 
 def _exists(name: str) -> bool:

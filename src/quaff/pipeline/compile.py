@@ -57,7 +57,7 @@ def source_of(plan: Plan, scope: Scope) -> str:
     lines += ["    error = None", "    try:", "        try:"]
     lines += phase(Phase.OPEN, 3)
     lines += ["            try:"]
-    lines += phase(Phase.START, 4) + phase(Phase.BEFORE, 4) + phase(Phase.VIEW, 4)
+    lines += phase(Phase.START, 4) + phase(Phase.GUARD, 4) + phase(Phase.BEFORE, 4) + phase(Phase.VIEW, 4)
     lines += [
         "            except Exception as exception:",
         f"                rv = {_answer_to_error('app.handle_user_exception', scope)}",
@@ -67,7 +67,8 @@ def source_of(plan: Plan, scope: Scope) -> str:
         f"                response = {scope.hand_over('finish_anew', 'app, rv')}",
         "            else:",
     ]
-    lines += phase(Phase.RESULT, 4) + phase(Phase.AFTER, 4) + phase(Phase.SESSION, 4) + phase(Phase.FINISHED, 4)
+    for which in (Phase.RESULT, Phase.AFTER, Phase.SESSION, Phase.FINISH, Phase.FINISHED):
+        lines += phase(which, 4)
     lines += [
         "        except Exception as exception:",
         "            error = exception",

@@ -89,7 +89,7 @@ def _functions(registry: Any, names: Iterable[str | None]) -> list[Callable[...,
 async def _dispatch(app: Any, context: Any, websocket: WebSocket) -> None:
     request = context.request
     try:
-        result = await _find_result(app, request, websocket)
+        result = await _find_result(app, context, websocket)
     except WebSocketDisconnect:
         raise
     except Exception as error:
@@ -99,6 +99,9 @@ async def _dispatch(app: Any, context: Any, websocket: WebSocket) -> None:
     response = None
     if websocket.state is State.CONNECTING and result is not None:
         response = await run_in_thread(app.make_response, result)
+        parts = app.parts_of_app.of_request(app, request)
+        if parts.parts:
+            response = await run_in_thread(parts.finish, context, response)
     # Such an error may be the result, and holds this frame through its traceback: the two would make a cycle.
     del result
     for name in (*request.blueprints, None):
@@ -107,13 +110,19 @@ async def _dispatch(app: Any, context: Any, websocket: WebSocket) -> None:
     await _finish(app, websocket, response)
 
 
-async def _find_result(app: Any, request: Any, websocket: WebSocket) -> Any:
+async def _find_result(app: Any, context: Any, websocket: WebSocket) -> Any:
     """Run what comes before the handler, and the handler; return what refuses the connection, or None."""
+    request = context.request
     if app.has_first_request_functions():
         await run_in_thread(app.run_first_request_functions)
     names = (None, *reversed(request.blueprints))
     for preprocess in _functions(app.url_value_preprocessors, names):
         await run_in_thread(preprocess, request.endpoint, request.view_args)
+    parts = app.parts_of_app.of_request(app, request)
+    if parts.guards:
+        result = await run_in_thread(parts.guard, context)
+        if result is not None:
+            return result
     for before in _functions(app.before_websocket_funcs, names):
         result = await _call(before)
         if result is not None:

@@ -14,6 +14,7 @@ from ..json.provider import DefaultJSONProvider
 from ..routing.router import Route
 from ..views import async_view
 from ..wrappers import Request, Response
+from .parts import PartsOfRoute, find_parts
 
 _TEARDOWN_METHODS = ("do_teardown_request", "do_teardown_appcontext", "should_ignore_error")
 _TEARDOWN_SIGNALS = (signals.request_tearing_down, signals.appcontext_tearing_down, signals.appcontext_popped)
@@ -49,6 +50,9 @@ class Plan:
 
     after: tuple[Callable[..., Any], ...]
     """after_request functions in their order."""
+
+    parts: PartsOfRoute
+    """What batteries do for this route."""
 
     first_request: bool
     """Whether functions for the first request are still to be run."""
@@ -92,13 +96,21 @@ class Plan:
     @property
     def wants_response(self) -> bool:
         """Whether each request needs a response object."""
-        return bool(self.after) or self.signals_finished or self.eager_session or not self.plain_responses
+        return (
+            bool(self.after)
+            or self.signals_finished
+            or self.eager_session
+            or not self.plain_responses
+            or self.parts.needs_response
+        )
 
     @property
     def may_see_arguments(self) -> bool:
         """Whether something runs before the view that could change its arguments."""
-        return bool(self.preprocessors or self.before or self.signals_started or self.first_request) or (
-            self.eager_request or self.eager_session or self.signals_pushed
+        return (
+            bool(self.preprocessors or self.before or self.signals_started or self.first_request)
+            or (self.eager_request or self.eager_session or self.signals_pushed)
+            or bool(self.parts.guards)
         )
 
 
@@ -161,9 +173,11 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
     def synced(groups: list[list[Callable[..., Any]]]) -> tuple[Callable[..., Any], ...]:
         return tuple(sync(function) for function in chain.from_iterable(groups))
 
+    parts = find_parts(app, None if route is None else route.rule, method)
     view = None
     if route is not None and not (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
         function = app.view_functions.get(endpoint) or _view_that_is_missing(endpoint)
+        function = parts.wrap_view(function)
         view = async_view(function, method) if native else sync(function)
     tears_down = (
         any(app.teardown_request_funcs.get(name) for name in inner_first)
@@ -183,6 +197,7 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
         preprocessors=tuple(chain.from_iterable(functions(app.url_value_preprocessors, outer_first))),
         before=synced(functions(app.before_request_funcs, outer_first)),
         after=synced([group[::-1] for group in functions(app.after_request_funcs, inner_first)]),
+        parts=parts,
         first_request=app.has_first_request_functions(),
         eager_globals=app.app_ctx_globals_class.__init__ is not object.__init__,
         eager_request=not _is_plain_request(app.request_class),

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from .. import signals
 from .handover import first_answer, parts_of, pass_on, preprocess_all
 from .opening import announce_app_context, open_session_first
+from .part_steps import acts_lines, constant_names, direct_header_lines, finish_lines, guard_lines
 from .phases import Phase
 from .plan import Plan
 from .results import (
@@ -125,17 +126,16 @@ def start_lines(plan: Plan, scope: Scope) -> list[str]:
 
 def before_lines(plan: Plan, scope: Scope) -> list[str]:
     """Run the before_request functions until one answers."""
-    calls = scope.calls("before", plan.before, first_answer)
-    lines = [f"rv = {calls[0]}"] if calls else []
-    for call in calls[1:]:
-        lines += ["if rv is None:", f"    rv = {call}"]
+    lines: list[str] = []
+    for call in scope.calls("before", plan.before, first_answer):
+        lines += ["if rv is None:", f"    rv = {call}"] if lines or plan.parts.guards else [f"rv = {call}"]
     return lines
 
 
 def view_lines(plan: Plan, scope: Scope) -> list[str]:
     """Call the view, or give the answer for a request without a route."""
     lines = _view_call(plan, scope)
-    if plan.before:
+    if plan.before or plan.parts.guards:
         return ["if rv is None:", *(f"    {line}" for line in lines)]
     return lines
 
@@ -184,7 +184,10 @@ def result_lines(plan: Plan, scope: Scope) -> list[str]:
     scope.add("type", type)
     lines = ["response = None"]
     if not plan.wants_response:
-        lines += _direct_lines(plan, scope)
+        lines += [*_direct_lines(plan, scope), *acts_lines(plan, scope)]
+        header_lines = direct_header_lines(plan, scope)
+        if header_lines:
+            lines += ["if body is not None:", *(f"    {line}" for line in header_lines)]
         lines.append("if body is None:")
     else:
         lines.append("if True:")
@@ -205,6 +208,8 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
     scope.add("str", str)
     scope.add("HTML", HTML)
     scope.add("lengths", LENGTHS)
+    constants = constant_names(plan, scope)
+    length = f"lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body))){constants}"
     # PERF: attributes of the context's class answer both tests; only a request that used them has its own.
     guard = "context.after_functions is None and context.opened_session is None"
     if plan.refreshes_session:
@@ -216,31 +221,30 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         lines += [
             "    if kind is Answer:",
             "        body = rv.body",
-            "        headers = list(rv.headers)",
+            f"        headers = [*rv.headers{constants}]",
             "        status = rv.status",
             "    elif kind is str:",
         ]
-        scope.add("list", list)
     else:
         lines.append("    if kind is str:")
     lines += [
         "        body = rv.encode()",
-        "        headers = [HTML, lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body)))]",
+        f"        headers = [HTML, {length}]",
         "        status = '200 OK'",
     ]
     if plan.plain_json:
-        lines += _json_lines(plan, scope)
+        lines += _json_lines(plan, scope, length)
     scope.add("bytes", bytes)
     lines += [
         "    elif kind is bytes:",
         "        body = rv",
-        "        headers = [HTML, lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body)))]",
+        f"        headers = [HTML, {length}]",
         "        status = '200 OK'",
     ]
     return lines
 
 
-def _json_lines(plan: Plan, scope: Scope) -> list[str]:
+def _json_lines(plan: Plan, scope: Scope, length: str) -> list[str]:
     scope.add("dict", dict)
     scope.add("list", list)
     scope.add("JSON", JSON)
@@ -260,7 +264,7 @@ def _json_lines(plan: Plan, scope: Scope) -> list[str]:
     return [
         "    elif kind is dict or kind is list:",
         *body,
-        "        headers = [JSON, lengths[len(body)] if len(body) < 2048 else ('Content-Length', str(len(body)))]",
+        f"        headers = [JSON, {length}]",
         "        status = '200 OK'",
     ]
 
@@ -357,11 +361,13 @@ STEPS: dict[Phase, Step] = {
     Phase.BIND: bind_lines,
     Phase.OPEN: open_lines,
     Phase.START: start_lines,
+    Phase.GUARD: guard_lines,
     Phase.BEFORE: before_lines,
     Phase.VIEW: view_lines,
     Phase.RESULT: result_lines,
     Phase.AFTER: after_lines,
     Phase.SESSION: session_lines,
+    Phase.FINISH: finish_lines,
     Phase.FINISHED: finished_lines,
     Phase.SEND: send_lines,
     Phase.END: end_lines,
