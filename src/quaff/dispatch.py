@@ -96,9 +96,10 @@ class Dispatch(URLs):
             table is None
             or table.revision != self._revision.value
             or table.is_wrapped
-            or environ.get("HTTP_HOST") not in table.hosts
             or "HTTP_UPGRADE" in environ
             or "werkzeug.proxy_fix.orig" in environ
+            or ((trust := table.trust) is not None and not trust.correct(environ))
+            or environ.get("HTTP_HOST") not in table.hosts
         ):
             return self.wsgi_app(environ, start_response)
         try:
@@ -155,7 +156,22 @@ class Dispatch(URLs):
             for function in chain.from_iterable(registry.values()):
                 if is_async(function):
                     return f"the hook {getattr(function, '__name__', function)!r} is async"
-        return next(filter(None, (mount.needs_loop() for mount in self.mounts)), None)
+        return next(filter(None, (mount.needs_loop() for mount in self.mounts)), None) or self._mistrusts_wsgi()
+
+    def _mistrusts_wsgi(self) -> str | None:
+        """Return why a client could pretend to be a proxy over WSGI, or None."""
+        if not self.config.get("TRUSTED_PROXIES"):
+            return None
+        from .proxies import trust_from_config
+
+        trust = trust_from_config(self.config)
+        if trust is None or "HTTP_FORWARDED" in trust.hops:
+            return None
+        # SECURITY: in a WSGI environ the two headers have one name, and the last one wins (Granian 2.8).
+        return (
+            "TRUSTED_PROXIES is set, and over WSGI a client's X_Forwarded_For passes for the proxy's X-Forwarded-For"
+            " (where the proxy drops such names, as nginx does, --interface wsgi is faster)"
+        )
 
     def holds_connections(self) -> bool:
         """Tell whether clients may stay connected with nothing to say: for WebSockets, event streams, a mounted ASGI app."""
@@ -170,6 +186,8 @@ class Dispatch(URLs):
         Wrap it to add middleware, so that the app object stays what it is: `app.wsgi_app = Middleware(app.wsgi_app)`.
         """
         table = self.current_table()
+        if table.trust is not None:
+            table.trust.correct(environ)
         if table.mounts and (mount := table.find_mount(environ)) is not None:
             return self._call_mounted(mount, environ, start_response)
         if not table.compiled or "HTTP_UPGRADE" in environ or not table.is_host_fine(environ):

@@ -93,7 +93,13 @@ def _is_colon_port(text: str) -> bool:
     return text[0] == ":" and _PORT.fullmatch(text, 1) is not None and int(text[1:]) <= 65535
 
 
-def _judge_prefix(prefix: str) -> str | None:
+def judge_port(port: str) -> str | None:
+    """Return None when *port* is a number from 1 to 65535, else what is wrong."""
+    return None if _is_colon_port(f":{port}") else "it is not a number from 1 to 65535"
+
+
+def judge_prefix(prefix: str) -> str | None:
+    """Return None when *prefix* is a path that the URLs of a site may begin with, else what is wrong with it."""
     # SECURITY: every URL that the app builds begins with this. `//` would make it name another host.
     if prefix and (not prefix.startswith("/") or prefix.startswith(("//", "/\\"))):
         return "it is not a path from the root of the site"
@@ -134,9 +140,9 @@ _FORWARDED: dict[str, tuple[str, Callable[[str], str | None]]] = {
     "HTTP_HOST": ("X-Forwarded-Host", judge_host),
     "SERVER_PORT": (
         "X-Forwarded-Port",
-        lambda text: None if _is_colon_port(f":{text}") else "the port is not a number from 1 to 65535",
+        judge_port,
     ),
-    "SCRIPT_NAME": ("X-Forwarded-Prefix", _judge_prefix),
+    "SCRIPT_NAME": ("X-Forwarded-Prefix", judge_prefix),
 }
 
 
@@ -149,4 +155,7 @@ def refuse_host(environ: Mapping[str, Any]) -> BadRequest | None:
     reason = None if host is None else judge_host(host)
     if reason is None and "werkzeug.proxy_fix.orig" in environ:
         reason = judge_forwarded(environ)
+    correction = environ.get("quaff.proxy")
+    if correction is not None and correction.refusal is not None:
+        return BadRequest(f"A proxy's word about this request is not valid: {correction.refusal}.")
     return None if reason is None else BadRequest(f"The request's host is not valid: {reason}.")

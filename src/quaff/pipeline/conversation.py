@@ -32,7 +32,11 @@ GOODBYE: Final = 1.0
 
 async def converse(app: Any, connection: Connection) -> None:
     """Serve one WebSocket connection of *app*."""
-    context = app.request_context(connection.environ())
+    environ = connection.environ()
+    trust = app.current_table().trust
+    if trust is not None:
+        trust.correct(environ)
+    context = app.request_context(environ)
     websocket = context.made_websocket = WebSocket(connection, context.request, app.config)
     app.__dict__["_got_first_request"] = True
     error: BaseException | None = None

@@ -28,6 +28,8 @@ from .results import Answer
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from ..proxies import Trust
+
 _KNOWN_HOSTS: Final = 1_000
 """How many host names are remembered as fine. SECURITY: bounded, for clients choose them."""
 
@@ -106,6 +108,13 @@ class CompiledTable:
         self.has_middleware: bool = app.overrides("wsgi_app")
         """Whether middleware, or a subclass, stands in the place of `app.wsgi_app`."""
 
+        self.trust: Trust | None = None
+        """What the proxies in front of the app are believed (`TRUSTED_PROXIES`); None for nothing."""
+
+        if app.config.get("TRUSTED_PROXIES"):
+            from ..proxies import trust_from_config
+
+            self.trust = trust_from_config(app.config)
         self.mounts: tuple[Mount, ...] = app.mounts
         self.is_wrapped = self.has_middleware or bool(self.mounts)
         """Whether somebody sees a request before the routes do: middleware, or mounted applications."""
@@ -183,7 +192,9 @@ class CompiledTable:
         return mount if mount is not None and self.is_host_fine(environ) else None
 
     def is_host_fine(self, environ: WSGIEnvironment) -> bool:
-        """Check the host, and what a proxy middleware wrote into the environ; remember good hosts."""
+        """Apply what trusted proxies say, check it and the host that comes of it; remember good hosts."""
+        if self.trust is not None and not self.trust.correct(environ):
+            return False
         if environ.get("HTTP_HOST") in self.hosts and "werkzeug.proxy_fix.orig" not in environ:
             return True
         if refuse_host(environ) is not None or not self._app.trusts_host(environ):

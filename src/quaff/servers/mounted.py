@@ -457,13 +457,34 @@ class OverExchange(HTTPConversation):
 # Under ASGI ----------------------------------------------------------------------------------------------------------
 
 
-def mount_of_scope(table: Any, scope: Message) -> Mount | None:
-    """Return the mount that serves a connection over ASGI; None when the app itself does, which also refuses bad hosts."""
+def mount_of_scope(table: Any, scope: Message) -> tuple[Mount, Message] | None:
+    """Return the mount that serves a connection over ASGI, and the scope as trusted proxies correct it.
+
+    None when the app itself serves it, which also refuses bad hosts.
+    """
     mount = find_mount(below_root(scope["path"], scope.get("root_path", "")), table.mounts)
     if mount is None:
         return None
     host = next((str(value, "latin1") for name, value in scope["headers"] if name == b"host"), None)
-    return mount if host in table.hosts or table.is_host_fine(asgi_environ(scope)) else None
+    if table.trust is None and host in table.hosts:
+        return mount, scope
+    environ = asgi_environ(scope)
+    return (mount, _corrected(scope, environ)) if table.is_host_fine(environ) else None
+
+
+def _corrected(scope: Message, environ: Environ) -> Message:
+    """Return the scope with what trusted proxies have changed in the environ that was made of it."""
+    correction = environ.get("quaff.proxy")
+    if correction is None or not (correction.changes or correction.hides_client):
+        return scope
+    corrected = {**scope, "scheme": environ["wsgi.url_scheme"], "root_path": _as_text(environ["SCRIPT_NAME"])}
+    address = environ.get("REMOTE_ADDR")
+    if (scope.get("client") or (None,))[0] != address:
+        corrected["client"] = (address, 0) if address else None
+    if "HTTP_HOST" in correction.changes:
+        headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
+        corrected["headers"] = [(b"host", environ["HTTP_HOST"].encode("latin1")), *headers]
+    return corrected
 
 
 async def mounted_http(app: Any, scope: Message, receive: Receive, send: Send) -> bool:
@@ -472,10 +493,11 @@ async def mounted_http(app: Any, scope: Message, receive: Receive, send: Send) -
     Behind middleware around `app.wsgi_app` none can: the middleware has to see the request first.
     """
     table = app.current_table()
-    mount = None if table.has_middleware else mount_of_scope(table, scope)
-    if mount is None or mount.kind == "wsgi":
+    found = None if table.has_middleware else mount_of_scope(table, scope)
+    if found is None or found[0].kind == "wsgi":
         return False
-    await mount.application(scope_below(scope, mount), receive, send)
+    mount, corrected = found
+    await mount.application(scope_below(corrected, mount), receive, send)
     return True
 
 

@@ -21,13 +21,14 @@ _REFUSED: Final = ("400 BAD REQUEST", [("content-type", "text/plain"), ("content
 
 async def mounted_websocket(app: Any, scope: Message, receive: Receive, send: Send) -> bool:
     """Serve a WebSocket over ASGI if its path is below a mounted application; tell whether it was."""
-    mount = mount_of_scope(app.current_table(), scope)
-    if mount is None:
+    found = mount_of_scope(app.current_table(), scope)
+    if found is None:
         return False
+    mount, corrected = found
     if mount.kind == "wsgi":
         await ASGIConnection(scope, receive, send).refuse(*_REFUSED)
     else:
-        await mount.application(scope_below(scope, mount), receive, send)
+        await mount.application(scope_below(corrected, mount), receive, send)
     return True
 
 
