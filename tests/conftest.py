@@ -30,6 +30,9 @@ SERVICES = {
 
 PROGRAMS = {
     "chromium": ("QUAFF_TEST_CHROMIUM", ("chromium", "chromium-browser", "google-chrome")),
+    "redis-server": ("QUAFF_TEST_REDIS_SERVER", ("redis-server", "valkey-server")),
+    "memcached-server": ("QUAFF_TEST_MEMCACHED_SERVER", ("memcached",)),
+    "mariadb-server": ("QUAFF_TEST_MARIADB_SERVER", ("mariadbd", "mysqld")),
 }
 """Name -> the variable that says which program to start, and which ones are looked for otherwise."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from quaff import Quaff, websocket
 from quaff.errors import WebSocketDisconnect
+from quaff.globals import current_context
 from quaff.websockets import MAX_MESSAGE_SIZE, Connection, State, WebSocket
 from tests.test_websockets import each_echo, talk
 
@@ -38,6 +39,34 @@ def test_the_size_limit_counts_bytes(
     logged = [] if fits else [f"a message of {len(message.encode())} bytes; at most 12 are accepted"]
     assert [record.getMessage().partition("closed: ")[2] for record in caplog.records] == logged
     assert {record.levelno for record in caplog.records} <= {logging.WARNING}
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+@each_echo
+def test_messages_are_checked(
+    app: Quaff, handler: Callable[..., Any], blocking: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A check sees each message before the handler; what it returns closes the connection and is one line in the log."""
+    seen: list[str | bytes] = []
+
+    def check(message: str | bytes) -> tuple[int, str] | None:
+        seen.append(message)
+        return (1008, "too many messages") if len(seen) == 3 else None
+
+    @app.before_websocket
+    def add_check() -> None:
+        current_context.get().request_context.made_websocket.check_messages(check, blocking=blocking)
+
+    with talk(app, handler) as session:
+        for number in range(2):
+            session.send(str(number))
+            assert session.receive() == str(number)
+        session.send("2")
+        with pytest.raises(WebSocketDisconnect) as closed:
+            session.receive()
+        assert (closed.value.close_code, closed.value.reason) == (1008, "too many messages")
+    assert seen == ["0", "1", "2"]
+    assert [record.getMessage().partition("closed: ")[2] for record in caplog.records] == ["too many messages"]
 
 
 @each_echo

@@ -48,6 +48,8 @@ def test_distributions() -> None:
     """Without a context everything is meant."""
     finder = AliasFinder()
     assert [found.name for found in finder.find_distributions()] == ["Flask"]
+    finder.replaced = frozenset({"flask", "flask_cors"})
+    assert [found.name for found in finder.find_distributions()] == ["Flask", "flask-cors"]
     assert list(finder.find_distributions(DistributionFinder.Context(name="werkzeug"))) == []
 
 

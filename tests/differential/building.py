@@ -19,6 +19,7 @@ from quaff import Blueprint, Quaff, g, request, signals
 from quaff.globals import NO_CONTEXT, current_context
 from tests.differential import customizing
 from tests.differential.actions import ACTIONS, RESULTS
+from tests.differential.batteries import Random
 from tests.differential.native import NativeClient
 from tests.differential.programs import Handler, Hook, Program, Step, View
 
@@ -70,6 +71,8 @@ class Built:
             self._add_hook(hook, f"hook {number}")
         for number, handler in enumerate(program.handlers):
             self._add_handler(handler, f"handler {number}")
+        if program.batteries:
+            self.app.add_battery(Random(self, program.batteries))
         self.app.url_map.converters["own"] = OwnConverter
         self.app.add_url_rule("/nested", "nested", lambda: f"nested {sorted(g)}")
         for number, view in enumerate(program.views):

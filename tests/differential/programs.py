@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from tests.differential.actions import ACTIONS, RESULTS, TAME_ACTIONS, TAME_RESULTS
+from tests.differential.batteries import PARTS
 
 PLACES = [None, None, "bp", "bp.inner"]
 """The app, a blueprint, a blueprint in the blueprint."""
@@ -191,6 +192,7 @@ class Program:
     receivers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     overrides: tuple[tuple[str, str], ...] = ()
     custom: tuple[str, ...] = ()
+    batteries: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
     setting: str = "plain"
     """How the requests are made: plain, within an app context, within `with client:`."""
@@ -302,6 +304,7 @@ def programs(draw: DrawFn) -> Program:
         receivers=() if plain else tuple(draw(receivers)),
         overrides=() if plain else tuple(draw(few_overrides)),
         custom=() if plain else tuple(draw(custom)),
+        batteries=tuple(draw(st.lists(st.sampled_from(sorted(PARTS)), max_size=3))),
         settings=settings,
         setting=draw(st.sampled_from(["plain", "plain", "app context", "with client"])),
         steps=tuple(draw(st.lists(_steps(views), min_size=1, max_size=5))),
