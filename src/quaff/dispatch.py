@@ -480,6 +480,7 @@ class Dispatch(URLs):
             propagate = self.testing or self.debug
         if propagate:
             try:
+                self._leave_error_headers()
                 raise e
             finally:
                 # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
@@ -490,6 +491,13 @@ class Dispatch(URLs):
         if handler is not None:
             result = self.ensure_sync(handler)(result)
         return self.finalize_request(result, from_error_handler=True)
+
+    def _leave_error_headers(self) -> None:
+        """Leave for the debugger's page what a cross-origin script needs to see that it is a 500."""
+        context = _active_request_context()
+        parts = self.parts_of_app.of_request(self, context.request)
+        if parts.parts:
+            context.environ["quaff.error_headers"] = parts.error_headers(context, self.response_class(status=500))
 
     def log_exception(
         self, exc_info: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -44,58 +44,47 @@ def guard(answer: Callable[[Any], Any], stage: Stage = Stage.LIMIT, **options: A
     return Part(stage=stage, guard=answer, **options)
 
 
-def make_app(**options: Any) -> Quaff:
-    """Return an app with views of every kind."""
-    app = Quaff("parts", static_folder=None, **options)
-    app.secret_key = "a key for tests"
+def write_session() -> str:
+    """Answer, and change the session."""
+    session["a"] = 1
+    return "session"
 
-    @app.get("/text")
-    def text() -> str:
-        return "text"
 
-    @app.get("/json")
-    def json() -> dict[str, int]:
-        return {"a": 1}
+async def asynchronous() -> str:
+    """Answer on a loop."""
+    return "async"
 
-    @app.get("/response")
-    def response() -> Response:
-        return Response("response", headers={"X-Given": "view"})
 
-    @app.get("/stream")
-    def stream() -> Iterator[str]:
+async def async_stream() -> Any:
+    """Answer with a stream on a loop."""
+
+    async def pieces() -> Any:
         yield "a"
         yield "b"
 
-    @app.get("/session")
-    def write_session() -> str:
-        session["a"] = 1
-        return "session"
+    return pieces()
 
-    @app.get("/async")
-    async def asynchronous() -> str:
-        return "async"
 
-    @app.get("/async-stream")
-    async def async_stream() -> Any:
-        async def pieces() -> Any:
-            yield "a"
-            yield "b"
+VIEWS: dict[str, Callable[..., Any]] = {
+    "/text": lambda: "text",
+    "/json": lambda: {"a": 1},
+    "/response": lambda: Response("response", headers={"X-Given": "view"}),
+    "/stream": lambda: iter(["a", "b"]),
+    "/session": write_session,
+    "/async": asynchronous,
+    "/async-stream": async_stream,
+    "/redirect": lambda: redirect("/text"),
+    "/error": lambda: 1 // 0,
+    "/user/<int:id>": lambda id: {"id": id},
+}
 
-        return pieces()
 
-    @app.get("/redirect")
-    def away() -> Any:
-        return redirect("/text")
-
-    @app.get("/error")
-    def error() -> str:
-        raise ZeroDivisionError
-
-    @app.get("/user/<int:id>")
-    def user(id: int) -> dict[str, int]:
-        return {"id": id}
-
-    app.config["PROPAGATE_EXCEPTIONS"] = False
+def make_app(**options: Any) -> Quaff:
+    """Return an app with views of every kind."""
+    app = Quaff("parts", static_folder=None, **options)
+    app.config.update(SECRET_KEY="a key for tests", PROPAGATE_EXCEPTIONS=False)
+    for rule, view in VIEWS.items():
+        app.add_url_rule(rule, rule.split("/")[1], view)
     return app
 
 

@@ -9,7 +9,8 @@ from quaff.pipeline.steps import STEPS
 def test_the_order() -> None:
     """The phases follow each other as Flask's do; with the batteries' two between them."""
     assert [phase.name for phase in Phase] == [
-        "BIND", "OPEN", "START", "GUARD", "BEFORE", "VIEW", "RESULT", "AFTER", "SESSION", "FINISH", "FINISHED", "SEND", "END",
+        "BIND", "OPEN", "START", "GUARD", "BEFORE", "VIEW", "RESULT", "AFTER", "SESSION", "FINISH", "FINISHED",
+        "SEND", "END",
     ]  # fmt: skip
 
 

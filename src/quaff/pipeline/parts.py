@@ -232,6 +232,17 @@ class PartsOfRoute:
         put_headers(response, self.headers)
         return response
 
+    def error_headers(self, context: Any, response: Any) -> list[tuple[str, str]]:
+        """Return what a page that tells a browser of an error has to have: without CORS headers no script may read it.
+
+        COMPAT: nothing else is on the debugger's page in Flask, and a content security policy would keep it from working.
+
+        :param response: an empty one, with the status of the error.
+        """
+        cors = PartsOfRoute(tuple(part for part in self.parts if part.stage is Stage.CORS))
+        before = set(response.headers)
+        return [pair for pair in cors.finish(context, response).headers if pair not in before]
+
 
 NO_PARTS: Final = PartsOfRoute(())
 

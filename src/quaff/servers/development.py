@@ -296,11 +296,11 @@ def debugged(app: WSGIApp, host: str, *, evalex: bool = True) -> WSGIApp:
         only this machine can reach.
     :param evalex: whether to offer the console there.
     """
-    from werkzeug.debug import DebuggedApplication
+    from .debugger import Debugger
 
     # SECURITY: Werkzeug guards the console with a PIN alone; on an address of the network that is too little.
     console = evalex and is_loopback(host)
-    application = DebuggedApplication(app, evalex=console)
+    application = Debugger(app, evalex=console)
     application.trusted_hosts.append(host)
     if evalex and not console:
         say_no_console(host)
