@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from contextlib import suppress
 from inspect import iscoroutinefunction
 from itertools import chain
 from types import TracebackType
@@ -101,6 +102,9 @@ class Dispatch(URLs):
             or ((trust := table.trust) is not None and not trust.correct(environ))
             or environ.get("HTTP_HOST") not in table.hosts
         ):
+            if self.config.get("TRUSTED_PROXIES"):
+                # Middleware around `wsgi_app` sees the client, too.
+                self._believe_proxies(environ)
             return self.wsgi_app(environ, start_response)
         try:
             handlers = table.static.get(environ["PATH_INFO"])
@@ -112,6 +116,11 @@ class Dispatch(URLs):
             if handler is not None:
                 return handler(environ, start_response, ())
         return table.serve_dynamic(environ, start_response)
+
+    def _believe_proxies(self, environ: WSGIEnvironment) -> None:
+        trust = self.current_table().trust
+        if trust is not None:
+            trust.correct(environ)
 
     def _call_asgi(self, scope: Any, receive: Any, send: Any) -> Any:
         serve = resolve("serve_asgi")
@@ -187,6 +196,7 @@ class Dispatch(URLs):
         """
         table = self.current_table()
         if table.trust is not None:
+            # For those who call this and not the app.
             table.trust.correct(environ)
         if table.mounts and (mount := table.find_mount(environ)) is not None:
             return self._call_mounted(mount, environ, start_response)
@@ -340,13 +350,19 @@ class Dispatch(URLs):
         :param from_error_handler: log an error of that instead of raising it: there is no handler left to ask.
         """
         response = self.make_response(rv)
+        is_processed = False
         try:
             response = self.process_response(response)
+            is_processed = True
             request_finished.send(self, _async_wrapper=self.ensure_sync, response=response)
         except Exception:
             if not from_error_handler:
                 raise
             self.logger.exception("Request finalizing failed with an error while handling an error")
+            if not is_processed:
+                # A 500 that an after_request function kept from the batteries would look like a fault of CORS.
+                with suppress(Exception):
+                    response = self._finish_response(response)
         return response
 
     def process_response(self, response: Response) -> Response:
@@ -363,8 +379,22 @@ class Dispatch(URLs):
         session = context._session
         if session is not None and not self.session_interface.is_null_session(session):
             self.session_interface.save_session(self, session, response)
+        return self._finish_response(response)
+
+    def _finish_response(self, response: Response) -> Response:
+        context = _active_request_context()
         finished: Response = self.parts_of_app.of_request(self, context.request).finish(context, response)
         return finished
+
+    def check_batteries(self) -> None:
+        """Ask all batteries about all routes, so that settings that cannot be right are an error at the start. Quaff 0.1.
+
+        Servers of Quaff's own call it before they accept; without, the first request of a route gets the error.
+        """
+        for rule in self.url_map.iter_rules():
+            for method in sorted(rule.methods or {"GET"}):
+                self.parts_of_app.of_rule(self, rule, method)
+        self.parts_of_app.of_rule(self, None, "*")
 
     def make_default_options_response(self) -> Response:
         """Return the answer to OPTIONS: the methods that the path takes."""

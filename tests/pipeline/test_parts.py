@@ -480,6 +480,96 @@ def test_what_a_battery_raises_the_request_gets(way: tuple[Quaff, Callable[..., 
         ask(app, "/text")
 
 
+def test_settings_are_checked_at_the_start() -> None:
+    """A server asks all batteries about all routes before it accepts, and gets what they raise."""
+    app = make_app()
+    battery = Given()
+    app.add_battery(battery)
+    app.check_batteries()
+    asked = {(target.endpoint, target.method) for target in battery.asked}
+    assert {("text", "GET"), ("text", "HEAD"), ("text", "OPTIONS"), ("user", "GET"), ("", "*")} <= asked
+
+    class Wrong(Battery):
+        def parts_for(self, target: Target) -> Iterable[Part]:
+            raise ValueError("these settings cannot be right")
+
+    app.add_battery(Wrong())
+    with pytest.raises(ValueError, match="cannot be right"):
+        app.check_batteries()
+
+
+def test_a_mark_elsewhere_counts_for_options_and_errors() -> None:
+    """A preflight may be about another view, so batteries that marked any are asked about OPTIONS and unknown paths."""
+
+    class Everywhere(Marking):
+        def parts_for(self, target: Target) -> Iterable[Part]:
+            yield Part(stage=Stage.CORS, headers=(("X-Asked", target.method),))
+
+    battery = Everywhere()
+
+    class Item(MethodView):
+        @battery("One")
+        def put(self) -> str:
+            return ""
+
+        def get(self) -> str:
+            return ""
+
+    app = make_app()
+    app.add_url_rule("/item", view_func=Item.as_view("item"))
+    client = app.test_client()
+    assert client.options("/text").headers["X-Asked"] == "OPTIONS"
+    assert client.get("/missing").headers["X-Asked"] == "*"
+    assert "X-Asked" not in client.get("/text").headers
+    assert "X-Asked" not in client.get("/item").headers
+    assert client.put("/item").headers["X-Asked"] == "PUT"
+
+
+def test_an_error_after_the_error_is_finished_too(way: tuple[Quaff, Callable[..., Any]]) -> None:
+    """When an after_request function fails, the 500 is sent with the batteries' headers all the same."""
+    app, ask = way
+
+    @app.after_request
+    def fail(response: Response) -> Response:
+        raise LookupError("an after_request function failed")
+
+    app.add_battery(Given(Part(stage=Stage.CORS, headers=(("X-A", "1"),))))
+    response = ask(app, "/text")
+    assert (response.status_code, response.headers.getlist("X-A")) == (500, ["1"])
+
+
+def test_a_finisher_that_fails_does_not_keep_the_error(way: tuple[Quaff, Callable[..., Any]]) -> None:
+    """When a finisher itself fails, the client gets the 500 that it made."""
+    app, ask = way
+
+    def fail(context: Any, response: Any) -> Any:
+        raise LookupError("a finisher failed")
+
+    app.add_battery(Given(Part(stage=Stage.CACHE, finish=fail)))
+    assert ask(app, "/text").status_code == 500
+
+
+@pytest.mark.parametrize("path", ["/json", "/text", "/missing"])
+def test_a_body_that_is_acted_on_is_made_once(path: str) -> None:
+    """What a finisher acts on is the body that was made for the direct way: JSON is not encoded a second time."""
+    app = make_app(compiled=True)
+    bodies: list[bytes] = []
+
+    def finish(context: Any, response: Any) -> Any:
+        bodies.append(response.get_data())
+        return response
+
+    def acts_on(context: Any, body: bytes) -> bool:
+        bodies.append(body)
+        return True
+
+    app.add_battery(Given(Part(stage=Stage.COMPRESS, finish=finish, acts_on=acts_on)))
+    response = app.test_client().get(path)
+    assert bodies[0] is bodies[1]
+    assert (response.status_code, response.data) == (PATHS[path], bodies[0])
+    assert response.mimetype == ("application/json" if path == "/json" else "text/html")
+
+
 # WebSockets ----------------------------------------------------------------------------------------------------------
 
 

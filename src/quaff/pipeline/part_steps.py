@@ -33,7 +33,17 @@ def acts_lines(plan: Plan, scope: Scope) -> list[str]:
     if not acting:
         return []
     calls = [f"{name}(context, body)" for name in scope.add_all("acts_on", tuple(acting))]
-    return [f"if body is not None and ({' or '.join(calls)}):", "    body = None"]
+    # The body is kept: turning a large dict into JSON twice would cost more than the rest of the request.
+    return ["acted = None", f"if body is not None and ({' or '.join(calls)}):", "    acted, body = body, None"]
+
+
+def acted_expression(plan: Plan, made: str) -> str:
+    """Return the expression for the response object: of the body that a finisher acts on, or else *made*."""
+    if all(part.finish is None or part.acts_on is None for part in plan.parts.finishers) or plan.wants_response:
+        return made
+    # An error that was finished beforehand has a status of its own.
+    is_plain = "acted is not None and kind is not Answer" if plan.route is None else "acted is not None"
+    return f"of_body(acted, headers[0][1]) if {is_plain} else {made}"
 
 
 def direct_header_lines(plan: Plan, scope: Scope) -> list[str]:

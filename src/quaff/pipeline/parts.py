@@ -173,6 +173,13 @@ def marks_of(view: Callable[..., Any] | None, method: str) -> tuple[Mark, ...]:
     return (*getattr(function, _MARKS, ()), *marks)
 
 
+def _all_marks(view: Callable[..., Any]) -> Iterator[Mark]:
+    """Yield the marks of a view and, for a `MethodView`, of each of its methods."""
+    yield from getattr(view, _MARKS, ())
+    for name in getattr(getattr(view, "view_class", None), "methods", None) or ():
+        yield from getattr(getattr(view.view_class, name.lower(), None), _MARKS, ())  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True, slots=True)
 class PartsOfRoute:
     """All parts for one route and method, in their order."""
@@ -265,6 +272,9 @@ def find_parts(app: Any, rule: Rule | None, method: str) -> PartsOfRoute:
     """Ask the batteries of the app and of the view what they do for a route and method."""
     view = None if rule is None else app.view_functions.get(rule.endpoint)
     marked = [mark.battery for mark in marks_of(view, method)]
+    if method in {"OPTIONS", "*"}:
+        # Such a request may be about another view: a preflight about the one that serves the method it asks for.
+        marked += [mark.battery for other in app.view_functions.values() for mark in _all_marks(other)]
     if not app.batteries and not marked:
         return NO_PARTS
     target = Target(app=app, rule=rule, method=method, view=view)
@@ -291,11 +301,14 @@ class PartsOfApp:
 
     def of_request(self, app: Any, request: Any) -> PartsOfRoute:
         """Return the parts for the route that a request matched."""
-        if self._revision != app._revision.value:
-            self._revision, self._found = app._revision.value, {}
         rule = request.url_rule
         # SECURITY: clients choose the method, so what is remembered for those that match no rule is one entry.
-        method = request.method if rule is not None else "*"
+        return self.of_rule(app, rule, request.method if rule is not None else "*")
+
+    def of_rule(self, app: Any, rule: Rule | None, method: str) -> PartsOfRoute:
+        """Return the parts for a rule and method."""
+        if self._revision != app._revision.value:
+            self._revision, self._found = app._revision.value, {}
         # Rules cannot be hashed. The rule is remembered too, so that no other one gets its identity.
         found = self._found.get((id(rule), method))
         if found is None:

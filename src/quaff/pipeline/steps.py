@@ -20,7 +20,7 @@ from collections.abc import Callable
 from .. import signals
 from .handover import first_answer, parts_of, pass_on, preprocess_all
 from .opening import announce_app_context, open_session_first
-from .part_steps import acts_lines, constant_names, direct_header_lines, finish_lines, guard_lines
+from .part_steps import acted_expression, acts_lines, constant_names, direct_header_lines, finish_lines, guard_lines
 from .phases import Phase
 from .plan import Plan
 from .results import (
@@ -197,7 +197,8 @@ def result_lines(plan: Plan, scope: Scope) -> list[str]:
         scope.add("html", HTML[1])
         scope.add("of_body", plan.app.response_class.of_body)
         # PERF: the commonest result without the call in between.
-        lines.append("    response = of_body(rv.encode(), html) if type(rv) is str else make_plain_response(app, rv)")
+        made = "of_body(rv.encode(), html) if type(rv) is str else make_plain_response(app, rv)"
+        lines.append(f"    response = {acted_expression(plan, made)}")
     else:
         lines.append("    response = app.make_response(rv)")
     return lines

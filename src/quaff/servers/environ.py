@@ -8,6 +8,8 @@ from io import BytesIO
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from ..forwarded import HEADERS
+from ..proxies import CORRECTED
 from .wsgi import Environ
 
 BASE_ENVIRON: Final[Environ] = {
@@ -110,7 +112,19 @@ def asgi_environ(scope: MutableMapping[str, Any]) -> Environ:
         "wsgi.input": BytesIO(),
     }
     put_headers(environ, [(str(name, "latin1").lower(), str(value, "latin1")) for name, value in scope["headers"]])
+    if CORRECTED in scope:
+        # The app around this one has heard who the client is.
+        environ[CORRECTED] = scope[CORRECTED]
+        if scope[CORRECTED].hides_client:
+            del environ["REMOTE_ADDR"]
     return environ
+
+
+_TELL_THE_CLIENT: Final = {name: HEADERS[name] for name in ("forwarded", "x-forwarded-for")}
+"""Headers that may be in the way of the client's address.
+
+SECURITY: Granian 2.8 leaves a value out that is not ASCII, and a request without one would seem to be the proxy's own.
+"""
 
 
 def rsgi_environ(scope: Any) -> Environ:  # Any: Granian has no types
@@ -129,7 +143,11 @@ def rsgi_environ(scope: Any) -> Environ:  # Any: Granian has no types
         "wsgi.url_scheme": scope.scheme,
         "wsgi.input": BytesIO(),
     }
-    put_headers(environ, scope.headers.items())
+    headers = scope.headers
+    put_headers(environ, headers.items())
+    for name, key in _TELL_THE_CLIENT.items():
+        if name in headers:
+            environ.setdefault(key, "")
     if scope.authority is not None:
         # RFC: 9113 section 8.3.1: over HTTP/2 it stands for the Host header.
         environ.setdefault("HTTP_HOST", scope.authority)

@@ -64,7 +64,11 @@ class Exchange(ABC):
     is_disconnected = False
     """Whether the client is known to have gone away."""
 
+    is_logged = False
+    """Whether `logged_environ` will be asked for; set before the request is served."""
+
     _environ: Environ | None = None
+    _outer_environ: Environ | None = None
     _is_over = False
     _is_watched = True
     _watching: asyncio.Task[None] | None = None
@@ -116,6 +120,14 @@ class Exchange(ABC):
             environ["wsgi.file_wrapper"] = FileBlocks
             if self.body is not None:
                 environ["wsgi.input"] = self.body
+            if self.is_logged and self._outer_environ is None:
+                self._outer_environ = environ
+        return environ
+
+    def logged_environ(self) -> Environ:
+        """Return the environ for the log: with the whole path, and the client as the app has found it out. Call it last."""
+        environ = self._outer_environ or self.environ()
+        self._outer_environ = self._environ = None
         return environ
 
     def answer(self, status: str, headers: HeaderList, body: Any) -> Awaitable[None] | None:
@@ -323,7 +335,7 @@ def _mount_of(exchange: Exchange, table: Any) -> Mount | None:
         return None
     mount = find_mount(exchange.path, table.mounts)
     # A request for a bad host is left to the app, which refuses it.
-    is_served = mount is not None and (_is_host_fine(exchange, table))
+    is_served = mount is not None and _is_host_fine(exchange, table)
     return mount if is_served else None
 
 
@@ -362,6 +374,9 @@ async def serve_exchange(exchange: Exchange) -> None:
     table = app._table
     if table is None or table.revision != app._revision.value or not table.compiled:
         table = app.current_table()
+    if table.has_middleware and table.trust is not None:
+        # Before the middleware looks.
+        table.trust.correct(exchange.environ())
     if table.is_wrapped and (mount := _mount_of(exchange, table)) is not None:
         await _serve_mounted(exchange, mount)
         return

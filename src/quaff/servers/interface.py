@@ -114,6 +114,9 @@ def start_chosen(
     :param number: of this worker among its siblings.
     :param log: called after each request with the environ, the status and the seconds that it took.
     """
+    check_batteries: Callable[[], None] | None = getattr(app, "check_batteries", None)
+    if check_batteries is not None:
+        check_batteries()
     if choice.name == "http1":
         from .http1.worker import start_http1_worker
 

@@ -24,6 +24,7 @@ from werkzeug.wsgi import get_input_stream
 
 from .._internal.async_bridge import loop_of_async_code
 from ..mounting import Mount, find_mount
+from ..proxies import CORRECTED
 from .body import RequestBody
 from .environ import asgi_environ, below_root, has_body
 from .messages import Message, Receive, Send, decode_headers
@@ -474,16 +475,29 @@ def mount_of_scope(table: Any, scope: Message) -> tuple[Mount, Message] | None:
 
 def _corrected(scope: Message, environ: Environ) -> Message:
     """Return the scope with what trusted proxies have changed in the environ that was made of it."""
-    correction = environ.get("quaff.proxy")
-    if correction is None or not (correction.changes or correction.hides_client):
+    correction = environ.get(CORRECTED)
+    if correction is None:
         return scope
-    corrected = {**scope, "scheme": environ["wsgi.url_scheme"], "root_path": _as_text(environ["SCRIPT_NAME"])}
-    address = environ.get("REMOTE_ADDR")
-    if (scope.get("client") or (None,))[0] != address:
-        corrected["client"] = (address, 0) if address else None
-    if "HTTP_HOST" in correction.changes:
+    changes = correction.changes
+    # A Quaff app that is mounted finds it here, and does not correct again.
+    corrected = {**scope, CORRECTED: correction}
+    if "wsgi.url_scheme" in changes:
+        corrected["scheme"] = changes["wsgi.url_scheme"]
+    if correction.hides_client:
+        corrected["client"] = None
+    elif "REMOTE_ADDR" in changes:
+        # RFC: 7239 section 6: the port of a client is seldom told.
+        corrected["client"] = (changes["REMOTE_ADDR"], 0)
+    if "HTTP_HOST" in changes:
         headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
-        corrected["headers"] = [(b"host", environ["HTTP_HOST"].encode("latin1")), *headers]
+        corrected["headers"] = [(b"host", changes["HTTP_HOST"].encode("latin1")), *headers]
+    if "SERVER_NAME" in changes or "SERVER_PORT" in changes:
+        corrected["server"] = (environ["SERVER_NAME"], int(environ["SERVER_PORT"]))
+    if "SCRIPT_NAME" in changes:
+        root = _as_text(changes["SCRIPT_NAME"])
+        path = root + below_root(scope["path"], scope.get("root_path", ""))
+        # What the proxy has cut off came to nobody as it was written.
+        corrected |= {"root_path": root, "path": path, "raw_path": None}
     return corrected
 
 

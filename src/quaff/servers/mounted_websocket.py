@@ -34,15 +34,17 @@ async def mounted_websocket(app: Any, scope: Message, receive: Receive, send: Se
 
 async def mounted_connection(app: Any, connection: Connection) -> bool:
     """Serve a WebSocket over another protocol if its path is below a mounted application; tell whether it was."""
-    mount = app.current_table().find_mount(connection.environ())
+    # Whether it is made anew each time, or always the same: this is the one that tells of the client.
+    environ = connection.environ()
+    mount = app.current_table().find_mount(environ)
     if mount is None:
         return False
     if mount.kind == "wsgi":
         await connection.refuse(*_REFUSED)
     elif mount.kind == "asgi":
-        await _Conversation(mount, connection).run()
+        await _Conversation(mount, connection, environ).run()
     else:
-        below = _Below(mount, connection)
+        below = _Below(mount, connection, environ)
         if not await mounted_connection(mount.application, below):
             await converse(mount.application, below)
     return True
@@ -51,7 +53,7 @@ async def mounted_connection(app: Any, connection: Connection) -> bool:
 class _Below:
     """A connection as the app of a mount sees it."""
 
-    def __init__(self, mount: Mount, connection: Connection) -> None:
+    def __init__(self, mount: Mount, connection: Connection, environ: Environ) -> None:
         self.subprotocols = connection.subprotocols
         self.accept = connection.accept
         self.refuse = connection.refuse
@@ -60,18 +62,16 @@ class _Below:
         self.close = connection.close
         self.send_now = connection.send_now
         self.limit = connection.limit
-        self._environ = connection.environ
-        self._mount = mount
+        self._environ = mount.environ_of(environ)
 
     def environ(self) -> Environ:
-        return self._mount.environ_of(self._environ())
+        return self._environ
 
 
 class _Conversation:
     """A WebSocket as an ASGI application sees it."""
 
-    def __init__(self, mount: Mount, connection: Connection) -> None:
-        environ = connection.environ()
+    def __init__(self, mount: Mount, connection: Connection, environ: Environ) -> None:
         scope = http_scope(environ, mount)
         del scope["method"]
         scheme = "wss" if scope["scheme"] == "https" else "ws"

@@ -141,11 +141,12 @@ class RSGIApplication(AppLife):
 
     async def _serve_and_log(self, exchange: RSGIExchange) -> None:
         began = perf_counter()
+        exchange.is_logged = True
         try:
             await serve_request(exchange)
         finally:
             if self._log is not None:
-                self._log(exchange.environ(), exchange.status, perf_counter() - began)
+                self._log(exchange.logged_environ(), exchange.status, perf_counter() - began)
 
 
 def build_rsgi(app: Any, log: Log | None = None) -> RSGIApplication:

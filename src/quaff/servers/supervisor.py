@@ -26,6 +26,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ..stores.private_files import SharedMemoryError
+from ..stores.shared_dir import provide_shared_dir
+from .errors import ServerError
 from .pidfile import pid_file
 from .process import HANDLED, READY, LoadApp, become_worker
 from .settings import Address, ServeSettings
@@ -58,12 +61,27 @@ def run_production(load: LoadApp, settings: ServeSettings) -> int:
         )
         unlink = unlinker(listener)
         try:
-            if hasattr(os, "fork"):
+            if not hasattr(os, "fork"):
+                return _serve_alone(load, settings, listener)
+            with _shared_memory(settings):
                 return Supervisor(load, settings, listener).run()
-            return _serve_alone(load, settings, listener)
         finally:
             listener.close()
             unlink()
+
+
+@contextlib.contextmanager
+def _shared_memory(settings: ServeSettings) -> Iterator[None]:
+    """Give several workers a directory for what they share, such as the counters of rate limits."""
+    if settings.workers == 1:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(provide_shared_dir())
+        except SharedMemoryError as error:
+            raise ServerError(str(error)) from error
+        yield
 
 
 def _log_to_stderr() -> None:

@@ -124,7 +124,7 @@ def build_runner(
         # SECURITY: httpoxy (CVE-2016-1000110 and its siblings).
         request.pop("HTTP_PROXY", None)
         start = StartResponse()
-        body = app(base | request, start)
+        body = app(base | request if log is None else request, start)
         if type(body) is list and start.status:
             status = int(start.status[:3])
             # PERF: one list of one piece is what compiled routes return; joining would copy it.
@@ -132,7 +132,7 @@ def build_runner(
             return status
         return send_pieces(protocol, start, body)
 
-    return run if log is None else with_log(run, log)
+    return run if log is None else with_log(run, base, log)
 
 
 def send_pieces(protocol: GranianResponse, start: StartResponse, body: Iterable[bytes]) -> int:
@@ -166,17 +166,22 @@ def begin_pieces(start: StartResponse, body: Iterable[bytes]) -> Pieces:
     return Pieces(body, iterator, first)
 
 
-def with_log(run: Runner, log: Callable[[Environ, int, float], None]) -> Runner:
-    """Return *run* with *log* called after each request; a request that raises is logged as a 500."""
+def with_log(run: Runner, base: Environ, log: Callable[[Environ, int, float], None]) -> Runner:
+    """Return *run* with *log* called after each request; a request that raises is logged as a 500.
+
+    :param base: what each environ starts from. *run* gets the whole environ, and what the app finds out about the client,
+        behind a proxy, is logged.
+    """
     from time import perf_counter
 
     def run_and_log(protocol: GranianResponse, request: Environ) -> int:
         began = perf_counter()
+        environ = base | request
         status = 500
         try:
-            status = run(protocol, request)
+            status = run(protocol, environ)
         finally:
-            log(request, status, perf_counter() - began)
+            log(environ, status, perf_counter() - began)
         return status
 
     return run_and_log

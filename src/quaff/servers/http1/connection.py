@@ -314,7 +314,10 @@ class HTTPConnection(asyncio.Protocol):
 
     async def _answer(self, exchange: HTTP1Exchange) -> None:
         service = self.service
-        began = 0.0 if service.log is None else perf_counter()
+        began = 0.0
+        if service.log is not None:
+            began = perf_counter()
+            exchange.is_logged = True
         try:
             await serve_request(exchange)
         except asyncio.CancelledError:
@@ -329,7 +332,7 @@ class HTTPConnection(asyncio.Protocol):
             try:
                 # Before the next request, which may be answered inside of `_finish`.
                 if service.log is not None:
-                    service.log(exchange.environ(), exchange.status, perf_counter() - began)
+                    service.log(exchange.logged_environ(), exchange.status, perf_counter() - began)
             finally:
                 if self._exchange is exchange:
                     self._finish(exchange)
