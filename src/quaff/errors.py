@@ -6,8 +6,13 @@
     ├── SetupError (AssertionError)      the app is put together wrongly                    Q100
     ├── ContextError (RuntimeError)      request, g, ... used where there is no context     Q300
     ├── HeaderError (ValueError)         a header, status or cookie that cannot be sent     Q400
+    ├── forwarded.MalformedForwarded (ValueError)   what a proxy says about a client        Q401
     ├── WebSocketDisconnect (ConnectionError)   the client of a WebSocket is gone            Q410
     ├── stores.breaker.StoreUnavailable (ConnectionError)   a store does not answer          Q600
+    ├── stores.private_files.SharedMemoryError (OSError)   memory for processes cannot be shared   Q601
+    ├── ext.security.problems.SecurityOptionError (ValueError)   an option of the security headers   Q700
+    ├── ext.cors.problems.CorsOptionError (ValueError)   an option of CORS                   Q720
+    ├── ext.compress.settings.CompressOptionError (ValueError)   a setting of compression           Q740
     └── servers.errors.ServerError       the server cannot start                            Q500
         ├── BindError (OSError)          the address cannot be listened on                  Q501
         └── SettingsError (ValueError)   a setting has an unknown name or a bad value       Q502

@@ -21,6 +21,11 @@ DEADLINE: Final = 0.25
 """Seconds that a remote store gets for an answer unless its battery says otherwise."""
 
 
+def _monotonic() -> float:
+    # Looked up anew each time: tests that move the clock replace it in its module.
+    return time.monotonic()
+
+
 class StoreUnavailable(QuaffError, ConnectionError):
     """A store did not answer, or was not asked because it has not answered lately."""
 
@@ -35,7 +40,7 @@ class Breaker:
     :param retry_after: seconds until it is tried again.
     :param errors: what counts as the store's fault; everything else passes through and counts as an answer.
     :param logger: what the changes are logged to.
-    :param clock: returns seconds, monotonic; for tests.
+    :param clock: returns seconds, monotonic.
     """
 
     def __init__(
@@ -46,14 +51,14 @@ class Breaker:
         retry_after: float = 1.0,
         errors: tuple[type[BaseException], ...] = (OSError,),
         logger: logging.Logger | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.name = name
         self.failures = failures
         self.retry_after = retry_after
         self._errors = errors
         self._logger = logger or logging.getLogger("quaff.stores")
-        self._clock = clock
+        self._clock = clock or _monotonic
         self._lock = threading.Lock()
         self._failed = 0
         self._is_open = False
