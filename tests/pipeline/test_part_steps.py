@@ -107,13 +107,13 @@ def test_the_code_of_an_error_is_told() -> None:
 COSTS = {
     "constant headers": (0, Part(stage=Stage.HEADERS, headers=(("X-A", "1"), ("Vary", "Origin")))),
     "a guard": (1, Part(stage=Stage.LIMIT, guard=nothing)),
-    "headers of the request": (2, Part(stage=Stage.LIMIT, add_headers=nothing)),
+    "headers of the request": (1, Part(stage=Stage.LIMIT, add_headers=nothing)),
     "a finisher with nothing to do": (
         1,
         Part(stage=Stage.COMPRESS, finish=finish, acts_on=lambda context, body: False),
     ),
 }
-"""What it is -> Python calls that it adds to a request: `add_headers` has the list of headers wrapped for it."""
+"""What it is -> Python calls that it adds to a request."""
 
 
 @pytest.mark.parametrize("name", COSTS)
