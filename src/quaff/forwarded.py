@@ -15,6 +15,8 @@ from .errors import QuaffError
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _PORT = re.compile(r"[0-9]{1,5}")
+# RFC: 7239 section 4 and 9110 section 5.6.1.2: elements may be empty, and so may pairs.
+_GAP = re.compile(r"[ \t;,]*")
 # RFC: 7239 section 6.3: a name that hides the node begins with an underscore.
 _HIDDEN = re.compile(r"_[A-Za-z0-9._-]+")
 # RFC: 7239 section 4; values that are no tokens have to be quoted, but proxies write `for=[2001:db8::1]:80` as well.
@@ -59,31 +61,32 @@ def parse_forwarded(header: str) -> list[Hop]:
     """
     hops = []
     found: dict[str, str] = {}
-    position = 0
-    text = header.strip(" \t,")
-    while position < len(text):
-        pair = _PAIR.match(text, position)
+    position = _after_gap(header, 0)
+    while position < len(header):
+        pair = _PAIR.match(header, position)
         if pair is None:
-            raise MalformedForwarded(f"Forwarded cannot be read from {text[position : position + 40]!r} on")
+            raise MalformedForwarded(f"Forwarded cannot be read from {header[position : position + 40]!r} on")
         name = pair["name"].lower()
         if name in found:
             raise MalformedForwarded(f"Forwarded says {name}= twice in one element")
         quoted = pair["quoted"]
         found[name] = pair["plain"] if quoted is None else _ESCAPED.sub(r"\1", quoted)
-        position = pair.end()
-        if pair["end"] != ";":
+        position = _after_gap(header, pair.end())
+        if position == len(header) or pair["end"] == "," or "," in header[pair.end() : position]:
             hops.append(Hop(found.get("for"), found.get("host"), found.get("proto")))
             found = {}
-            # RFC: 9110 section 5.6.1.2: a list may have empty elements.
-            position += len(text[position:]) - len(text[position:].lstrip(" \t,"))
-    if found:
-        hops.append(Hop(found.get("for"), found.get("host"), found.get("proto")))
     return hops
+
+
+def _after_gap(header: str, position: int) -> int:
+    gap = _GAP.match(header, position)
+    return position if gap is None else gap.end()
 
 
 def parse_list(header: str) -> list[str]:
     """Return the values of an X-Forwarded header, the client's end first; an empty header has one empty value."""
-    return [value.strip() for value in header.split(",")]
+    # RFC: 9110 section 5.6.3. Without an argument, strip() takes more than the white space of headers away.
+    return [value.strip(" \t") for value in header.split(",")]
 
 
 def parse_node(text: str) -> IPAddress | None:
@@ -94,13 +97,11 @@ def parse_node(text: str) -> IPAddress | None:
 
     :raises MalformedForwarded: for anything else.
     """
-    if text == "unknown" or _HIDDEN.fullmatch(text):
+    if text.lower() == "unknown" or _HIDDEN.fullmatch(text):
         return None
     address, port = _split_port(text)
     # SECURITY: `ipaddress` accepts any text as the zone behind a percent sign.
-    if "%" not in address and (
-        port is None or (_PORT.fullmatch(port) and int(port) <= 65535) or _HIDDEN.fullmatch(port)
-    ):
+    if "%" not in address and (port is None or _is_port(port)):
         try:
             return plain_address(ipaddress.ip_address(address))
         except ValueError:
@@ -109,11 +110,15 @@ def parse_node(text: str) -> IPAddress | None:
     raise MalformedForwarded(f"{shown!r} is no IP address")
 
 
+def _is_port(text: str) -> bool:
+    return bool(_HIDDEN.fullmatch(text)) or (bool(_PORT.fullmatch(text)) and int(text) <= 65535)
+
+
 def _split_port(text: str) -> tuple[str, str | None]:
     if text.startswith("["):
         address, closing, rest = text[1:].partition("]")
-        if not closing or (rest and not rest.startswith(":")):
-            # Not an address in brackets: nothing that an address could be read from.
+        if ":" not in address or not closing or (rest and not rest.startswith(":")):
+            # Not an IPv6 address in brackets: nothing that an address could be read from.
             return "", None
         return address, rest[1:] if rest else None
     # An IPv6 address without brackets has no port: its colons are its own.

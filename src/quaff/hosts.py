@@ -1,7 +1,7 @@
 """Verdicts on the host that a request names, and on what a trusted proxy said about its client.
 
 Werkzeug treats a malformed `Host` as an empty one, so that `request.url` becomes `http:///path`, and `ProxyFix` copies
-the forwarded values as they are. Both functions here are pure: they return None when all is well, else the reason in
+the forwarded values as they are. The functions here are pure: they return None when all is well, else the reason in
 words, for the 400 that follows.
 """
 
@@ -148,6 +148,9 @@ _FORWARDED: dict[str, tuple[str, Callable[[str], str | None]]] = {
 
 def refuse_host(environ: Mapping[str, Any]) -> BadRequest | None:
     """Return the error for a host, or for a proxy's word, that is not well-formed."""
+    correction = environ.get("quaff.proxy")
+    if correction is not None and correction.refusal is not None:
+        return BadRequest(correction.explain())
     host = environ.get("HTTP_HOST")
     # RFC: 9112 section 3.2: only HTTP/1.0 may leave the host out; Granian then passes an empty one.
     if not host and environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
@@ -155,7 +158,4 @@ def refuse_host(environ: Mapping[str, Any]) -> BadRequest | None:
     reason = None if host is None else judge_host(host)
     if reason is None and "werkzeug.proxy_fix.orig" in environ:
         reason = judge_forwarded(environ)
-    correction = environ.get("quaff.proxy")
-    if correction is not None and correction.refusal is not None:
-        return BadRequest(f"A proxy's word about this request is not valid: {correction.refusal}.")
     return None if reason is None else BadRequest(f"The request's host is not valid: {reason}.")

@@ -1,7 +1,9 @@
 """Whom to believe about the client: `TRUSTED_PROXIES`, and what follows from it for a request.
 
-    app.config["TRUSTED_PROXIES"] = 1                            # one proxy in front, whatever its address
-    app.config["TRUSTED_PROXIES"] = ["10.0.0.0/8", "loopback"]   # all proxies with these addresses
+::
+
+    app.config["TRUSTED_PROXIES"] = 1  # one proxy in front, whatever its address
+    app.config["TRUSTED_PROXIES"] = ["10.0.0.0/8", "loopback"]  # all proxies with these addresses
 
 A `Trust` is made of the configuration once; `Trust.correct` brings a WSGI environ in line with what the trusted proxies
 say, before anything else looks at it. So routing, URLs, every battery and the log see one client address, one scheme and
@@ -11,7 +13,7 @@ one host. Read first: `docs/proxies.md`, `tests/test_proxies.py`.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final
@@ -60,8 +62,9 @@ class Correction:
     refusal: str | None = None
     """Why the request is refused with 400, or None."""
 
-    before: tuple[tuple[str, str | None], ...] = ()
-    """What the changed keys held before, the address of the last proxy as `REMOTE_ADDR` among them."""
+    def explain(self) -> str:
+        """Return the refusal as a sentence for the client."""
+        return f"A proxy's word about this request is not valid: {self.refusal}."
 
 
 class Trust:
@@ -70,15 +73,23 @@ class Trust:
     :param hops: environ key of a header -> how many proxies in a row write it; 0, or no entry, to ignore it.
     :param networks: the addresses of the proxies; then the hops are found by address, and their number does not matter.
     :param unix: whether a peer without an address, on a Unix socket, is a proxy.
+    :param exact: whether a header with fewer values than there are proxies says nothing, as to Werkzeug's `ProxyFix`.
+        Otherwise that holds for addresses only: of other headers, which many proxies replace, the first value counts.
     """
 
     def __init__(
-        self, hops: Mapping[str, int], networks: tuple[Network, ...] | None = None, *, unix: bool = False
+        self,
+        hops: Mapping[str, int],
+        networks: tuple[Network, ...] | None = None,
+        *,
+        unix: bool = False,
+        exact: bool = False,
     ) -> None:
         self.hops = {key: count for key, count in hops.items() if count > 0}
         self.networks = networks
         self.unix = unix
-        keys = ("REMOTE_ADDR", *self.hops)
+        self.exact = exact
+        keys = ("REMOTE_ADDR", "wsgi.url_scheme", *self.hops)
         if {"HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_HOST", "HTTP_FORWARDED"} & set(self.hops):
             keys += ("HTTP_HOST", "SERVER_PORT")
         self._keys = keys
@@ -97,9 +108,13 @@ class Trust:
         if correction is None:
             correction = self._judge_and_remember(key, environ)
         environ[CORRECTED] = correction
-        environ.update(correction.changes)
-        if correction.hides_client:
-            environ.pop("REMOTE_ADDR", None)
+        changes = correction.changes
+        environ.update(changes)
+        if correction.hides_client or "REMOTE_ADDR" in changes:
+            # What some servers give beside the address is the proxy's port.
+            environ.pop("REMOTE_PORT", None)
+            if correction.hides_client:
+                environ.pop("REMOTE_ADDR", None)
         return correction.refusal is None
 
     def _judge_and_remember(self, key: tuple[str | None, ...], environ: Mapping[str, Any]) -> Correction:
@@ -119,8 +134,7 @@ class Trust:
             changes, hides_client = _changes(said, environ)
         except MalformedForwarded as error:
             return Correction(refusal=str(error))
-        before = tuple((name, environ.get(name)) for name in ("REMOTE_ADDR", *changes))
-        return Correction(changes, hides_client, None, tuple(dict(before).items()))
+        return Correction(changes, hides_client)
 
     def _trusts_peer(self, peer: str | None) -> bool:
         if self.networks is None:
@@ -140,31 +154,33 @@ class Trust:
         if header is None:
             return {}
         hops = parse_forwarded(header)
+        if not hops:
+            return {"for": ""}
         if self.networks is None:
             distance = self.hops["HTTP_FORWARDED"]
         else:
-            distance = self._distance([hop.for_ or "unknown" for hop in hops])
-        if not 1 <= distance <= len(hops):
+            distance = self._distance([hop.for_ or "" for hop in hops])
+        if distance > len(hops):
             return {}
         hop = hops[-distance]
-        said = {"for": hop.for_, "proto": hop.proto, "host": hop.host}
-        return {name: value for name, value in said.items() if value is not None}
+        return {"for": hop.for_ or "", "proto": hop.proto or "", "host": hop.host or ""}
 
     def _read_lists(self, environ: Mapping[str, Any]) -> dict[str, str]:
         lists = {name: parse_list(environ[key]) for key, name in _NAMES.items() if key in self.hops and key in environ}
         said = {}
-        distance = self._distance(lists.get("for", [])) if self.networks is not None else 0
+        distance = self._distance(lists["for"]) if self.networks is not None and "for" in lists else 1
         for key, name in _NAMES.items():
             values = lists.get(name)
             if values is None:
                 continue
-            if self.networks is None:
-                wanted = self.hops[key]
-                if wanted <= len(values):
-                    said[name] = values[-wanted]
-            elif values:
+            wanted = distance if self.networks is not None else self.hops[key]
+            if wanted <= len(values):
+                said[name] = values[-wanted]
+            elif name != "for" and not self.exact:
                 # Some proxies add to these lists and some replace them, so they may be shorter than that of addresses.
-                said[name] = values[-min(max(distance, 1), len(values))]
+                said[name] = values[0]
+            elif values == [""]:
+                said[name] = ""
         return said
 
     def _distance(self, nodes: list[str]) -> int:
@@ -250,18 +266,19 @@ def trust_from_config(config: Mapping[str, Any]) -> Trust | None:
     :raises quaff.errors.SetupError: for a value that cannot be understood.
     """
     proxies = config.get("TRUSTED_PROXIES")
-    if isinstance(proxies, str) and proxies.strip().isascii() and proxies.strip().isdigit():
-        proxies = int(proxies)
-    if proxies is None or (proxies == 0 and not isinstance(proxies, bool)) or proxies in ("", [], ()):
+    if isinstance(proxies, str):
+        names = proxies.strip()
+        proxies = int(names) if names.isascii() and names.isdigit() else names.split(",") if names else None
+    if not proxies:
         return None
     keys = _read_headers(config.get("TRUSTED_PROXY_HEADERS"))
-    if isinstance(proxies, bool) or (isinstance(proxies, int) and proxies < 0):
-        raise SetupError(f"TRUSTED_PROXIES is {proxies!r}. It is the number of proxies in front of the app, or a list"
-                         " of their addresses.")  # fmt: skip
-    if isinstance(proxies, int):
+    if isinstance(proxies, int) and not isinstance(proxies, bool) and proxies > 0:
         return Trust(dict.fromkeys(keys, proxies))
-    names = proxies.split(",") if isinstance(proxies, str) else proxies
-    networks, unix = parse_networks(names)
+    if not isinstance(proxies, Sequence | Set):
+        raise SetupError(
+            f"TRUSTED_PROXIES is {proxies!r}. It is the number of proxies in front of the app, or a list of their addresses."
+        )
+    networks, unix = parse_networks(proxies)
     return Trust(dict.fromkeys(keys, 1), networks, unix=unix)
 
 

@@ -14,7 +14,8 @@ LAYERS = [
     {"_internal"},
     {"errors"},
     {"globals"},
-    {"signals", "typing", "config", "cookies", "formparser", "headers", "hosts", "streaming", "streams"},
+    {"signals", "typing", "config", "cookies", "formparser", "forwarded", "headers", "hosts", "proxies"}
+    | {"streaming", "streams"},
     {"ctx", "json", "helpers"},
     {"wrappers", "sessions", "websockets", "logging", "views", "debughelpers"},
     {"templating", "sse"},

@@ -128,7 +128,10 @@ def over_asgi(app: Quaff) -> Iterator[int]:
     import uvicorn
 
     # `asgi3` for the one call of ASGI 3; that uvicorn takes the app for one of ASGI 2 by itself is in test_servers.py.
-    config = uvicorn.Config(app, interface="asgi3", lifespan="on", log_config=None, access_log=False)
+    # Proxies are Quaff's to judge; by default uvicorn believes what comes from this machine.
+    config = uvicorn.Config(
+        app, interface="asgi3", lifespan="on", log_config=None, access_log=False, proxy_headers=False
+    )
     server = uvicorn.Server(config)
     # Named as TCP: else asyncio leaves Nagle's algorithm on, and each answer waits for 40 ms.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
+import socket
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
-from quaff import Quaff
+from quaff import Quaff, request, websocket
+from quaff.errors import SetupError
+from quaff.ext.proxy import ProxyFix
 from quaff.servers import ServeSettings, SettingsError
 from quaff.servers.interface import Choice, choose_interface, missing_packages, start_chosen
 from quaff.servers.settings import Address
@@ -165,6 +170,56 @@ def test_without_its_packages(monkeypatch: pytest.MonkeyPatch, missing: list[str
     assert str(caught.value).endswith("pip install quaff[websocket]")
 
 
+# Apps behind proxies ----------------------------------------------------------------------------------------------------
+
+UNDERSCORES = (
+    "TRUSTED_PROXIES is set, and over WSGI a client's X_Forwarded_For passes for the proxy's X-Forwarded-For"
+    " (where the proxy drops such names, as nginx does, --interface wsgi is faster)"
+)
+
+
+@pytest.mark.parametrize("proxies", [1, "2", ["10.0.0.0/8"], "loopback"])
+def test_behind_proxies_wsgi_is_not_chosen(proxies: object) -> None:
+    """A client could pretend to be a proxy there; who knows better may still ask for it."""
+    app = Quaff("sync", static_folder=None)
+    app.config["TRUSTED_PROXIES"] = proxies
+    assert choose_interface(app) == Choice("rsgi", UNDERSCORES)
+    assert choose_interface(app, "wsgi") == Choice("wsgi", "--interface wsgi")
+    below = Quaff("around", static_folder=None)
+    below.mount("/below", app)
+    assert choose_interface(below) == Choice("rsgi", f"in the app mounted at '/below', {UNDERSCORES}")
+
+
+@pytest.mark.parametrize("proxies", [None, 0, "0", "", []])
+def test_without_proxies_wsgi_is_chosen(proxies: object) -> None:
+    """Nobody is believed then."""
+    app = Quaff("sync", static_folder=None)
+    app.config["TRUSTED_PROXIES"] = proxies
+    assert choose_interface(app) == Choice("wsgi", "every view and hook is sync")
+
+
+def test_forwarded_is_safe_over_wsgi() -> None:
+    """Its name has no hyphen for which an underscore could stand."""
+    app = Quaff("sync", static_folder=None)
+    app.config.update(TRUSTED_PROXIES=1, TRUSTED_PROXY_HEADERS=["Forwarded"])
+    assert choose_interface(app) == Choice("wsgi", "every view and hook is sync")
+
+
+def test_async_code_is_the_reason_that_is_said_first() -> None:
+    """It would need a loop anyhow."""
+    app = app_with("nothing")
+    app.config["TRUSTED_PROXIES"] = 1
+    assert choose_interface(app) == Choice("rsgi", "the view 'index' is async")
+
+
+def test_a_bad_setting_is_said_before_anything_is_served() -> None:
+    """Not only at the first request."""
+    app = Quaff("sync", static_folder=None)
+    app.config["TRUSTED_PROXIES"] = "loopbak"
+    with pytest.raises(SetupError, match="Did you mean 'loopback'"):
+        choose_interface(app)
+
+
 # Serving ----------------------------------------------------------------------------------------------------------------
 
 
@@ -209,3 +264,79 @@ def test_the_app_is_served_over_what_was_chosen(asked: str | None, on_loop: bool
     assert (answer.text == "quaff-loop") is on_loop
     assert missing.status == 404
     assert sorted(logged) == [("/", 200), ("/missing", 404)]
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "rsgi", "http1"])
+@pytest.mark.parametrize("path", ["/", "/sync", "/missing"])
+@pytest.mark.parametrize("behind", ["the core", "ProxyFix"])
+def test_the_log_names_the_client(interface: str, path: str, behind: str) -> None:
+    """Behind a proxy the client that the app sees is the one in the log; one that is not known has no address."""
+    app = make_app()
+    app.add_url_rule("/sync", "sync", lambda: "sync")
+    if behind == "ProxyFix":
+        app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
+    else:
+        app.config["TRUSTED_PROXIES"] = ["loopback"]
+    logged: list[tuple[str, str | None, str]] = []
+
+    def log(environ: Environ, status: int, seconds: float) -> None:
+        logged.append((environ["PATH_INFO"], environ.get("REMOTE_ADDR"), environ["wsgi.url_scheme"]))
+
+    settings = ServeSettings(bind=Address("127.0.0.1", 0), workers=1)
+    with listen(settings.bind) as listener:
+        worker = start_chosen(choose_interface(app, interface), app, listener, settings, log=log)
+        port = listener.getsockname()[1]
+        for address in ("192.0.2.1", "unknown", "junk"):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            connection.request("GET", path, headers={"X-Forwarded-For": address, "X-Forwarded-Proto": "https"})
+            connection.getresponse().read()
+            connection.close()
+        assert worker.stop(PATIENCE)
+    assert logged == [(path, "192.0.2.1", "https"), (path, None, "https"), (path, "127.0.0.1", "http")]
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "rsgi", "http1"])
+def test_a_proxy_on_a_unix_socket(interface: str, tmp_path: Path) -> None:
+    """It has no address: a number believes it, and the word `unix`; a list without that word does not."""
+    seen = []
+    for proxies in (1, ["unix"], ["loopback"]):
+        app = Quaff("unix", static_folder=None)
+        app.config["TRUSTED_PROXIES"] = proxies
+        app.add_url_rule("/", "who", lambda: f"{request.remote_addr or '-'}")
+        bind = Address.parse(f"unix:{tmp_path / 's'}")
+        with listen(bind) as listener:
+            worker = start_chosen(choose_interface(app, interface), app, listener, ServeSettings(bind=bind, workers=1))
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(tmp_path / "s"))
+                connection.sendall(
+                    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+                )
+                seen.append(b"".join(iter(lambda: connection.recv(65536), b"")).rpartition(b"\n")[2])
+            assert worker.stop(PATIENCE)
+    assert seen == [b"192.0.2.1", b"192.0.2.1", b"-"]
+
+
+@pytest.mark.parametrize("path", ["/ws", "/below/ws"])
+def test_the_log_names_the_client_of_a_websocket(path: str) -> None:
+    """Over Quaff's own server, which logs these as well; also when another app is mounted where it is."""
+    app, below = make_app(), Quaff("tests.servers.below", static_folder=None)
+    app.mount("/below", below)
+    app.config["TRUSTED_PROXIES"] = 1
+    for each in (app, below):
+
+        @each.websocket("/ws")
+        async def tell() -> None:
+            await websocket.send(str(websocket.remote_addr))
+
+    logged: list[str | None] = []
+    settings = ServeSettings(bind=Address("127.0.0.1", 0), workers=1)
+    with listen(settings.bind) as listener:
+        worker = start_chosen(
+            choose_interface(app, "http1"), app, listener, settings,
+            log=lambda environ, status, seconds: logged.append(environ.get("REMOTE_ADDR")),
+        )  # fmt: skip
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}{path}"
+        with connect(url, additional_headers={"X-Forwarded-For": "192.0.2.1"}, proxy=None) as connection:
+            assert connection.recv() == "192.0.2.1"
+        assert worker.stop(PATIENCE)
+    assert logged == ["192.0.2.1"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import BadRequest
 
-from ...proxies import CORRECTED, Trust, parse_networks
+from ...proxies import CORRECTED, Correction, Trust, parse_networks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class ProxyFix:
     """WSGI middleware that brings requests in line with what the proxies in front of it say; arguments as Werkzeug's.
 
-    ```python
-    from quaff.ext.proxy import ProxyFix
+    ::
 
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)
-    ```
+        from quaff.ext.proxy import ProxyFix
+
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)
 
     Unlike Werkzeug's it checks what it reads: an address must be an address, a scheme http or https, a host a host; what
     is not is answered with 400. In a Quaff app, `TRUSTED_PROXIES` works over every protocol, this over WSGI only.
@@ -61,19 +61,18 @@ class ProxyFix:
             "HTTP_X_FORWARDED_PREFIX": x_prefix,
         }
         networks, unix = (None, False) if trusted is None else parse_networks(trusted)
-        self._trust = Trust({"HTTP_FORWARDED": forwarded} if forwarded else hops, networks, unix=unix)
+        self._trust = Trust(
+            {"HTTP_FORWARDED": forwarded} if forwarded else hops, networks, unix=unix, exact=trusted is None
+        )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Correct the environ and pass the request on."""
-        is_fine = self._trust.correct(environ)
-        correction: Any = environ.get(CORRECTED)
-        if not is_fine:
-            reason = f"A proxy's word about this request is not valid: {correction.refusal}."
-            return BadRequest(reason)(environ, start_response)
-        if correction is not None and correction.before:
-            # COMPAT: under this key, programs look for what the server had said.
-            before = dict(correction.before)
-            environ["werkzeug.proxy_fix.orig"] = {name: before.get(name, environ.get(name)) for name in _ORIGINAL_KEYS}
+        before = {name: environ.get(name) for name in _ORIGINAL_KEYS}
+        if not self._trust.correct(environ):
+            refused: Correction = environ[CORRECTED]
+            return BadRequest(refused.explain())(environ, start_response)
+        # COMPAT: under this key, programs look for what the server had said.
+        environ.setdefault("werkzeug.proxy_fix.orig", before)
         return self.app(environ, start_response)
 
 
