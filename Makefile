@@ -39,10 +39,10 @@ docs: $(VENV)/.docs ## Build the documentation into docs/_build/html; a warning 
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV)/.installed ## Measure against Flask, Falcon and async frameworks; results go to benchmarks/results.
+bench: $(VENV)/.installed ## Measure against Flask, its extensions, Falcon and async frameworks; results go to benchmarks/results.
 	$(PY) benchmarks/run.py --readme README.md $(ARGS)
 
-conformance: $(VENV)/.installed ## Run Flask's own test-suite through the alias (ARGS='--all' for the extensions' suites).
+conformance: $(VENV)/.installed ## Run Flask's own test-suite through the alias (ARGS='--batteries', '--all' for those of extensions).
 	$(PY) conformance/run.py $(ARGS)
 
 pins: ## Renew requirements/*.txt from pyproject.toml (needs uv on the PATH).

@@ -23,7 +23,10 @@ VERSIONS = ("3.13", "3.11")
 PEERS = ("emmett55", "blacksheep", "litestar", "fastapi", "starlette", "sanic", "robyn", "uvicorn", "uvloop")
 """Who takes part in the protocol measurements, and what serves them besides Granian."""
 
-PACKAGES = ("quaff", "flask", "werkzeug", "jinja2", "falcon", "granian", *PEERS)
+EXTENSIONS = ("flask-caching", "flask-compress", "flask-cors", "flask-limiter", "flask-sslify", "flask-talisman")
+"""What the batteries are held against."""
+
+PACKAGES = ("quaff", "flask", "werkzeug", "jinja2", "falcon", "granian", *PEERS, *EXTENSIONS)
 
 ASK = (
     "import json, platform, importlib.metadata as m\n"
@@ -103,7 +106,8 @@ def prepare(python: str) -> str:
     print(f"making the environment for {facts['implementation']} {facts['python']} ...", flush=True)
     run([python, "-m", "venv", "--clear", str(place)])
     pip = [inside, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])
+    # The pins are complete. An older pip would look for more where one distribution asks for an extra of another.
+    run([*pip, "--no-deps", "--require-hashes", "-r", str(REQUIREMENTS)])
     run([*pip, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
     stamp.write_text(stamp_of(facts))
     return inside

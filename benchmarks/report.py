@@ -10,7 +10,7 @@ from typing import Any
 Results = dict[str, Any]
 """One results file: facts of the run, and per section (`SECTIONS`) its figures."""
 
-SECTIONS = ("in_process", "http", "import", "scaling", "protocols")
+SECTIONS = ("in_process", "http", "import", "scaling", "protocols", "batteries")
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 
 
@@ -71,6 +71,7 @@ def as_markdown(results: Results) -> str:
         "import": import_part,
         "scaling": scaling_part,
         "protocols": protocols_part,
+        "batteries": batteries_part,
     }
     for name, write in writers.items():
         if name in results:
@@ -180,6 +181,84 @@ def protocols_part(section: Results) -> str:
     return text + failures(section)
 
 
+def batteries_part(section: Results) -> str:
+    """Return the tables of what extensions and batteries add: where they act, where they do not, and the rest."""
+    rows = section["rows"]
+    cases = [row for row in rows if row["kind"] == "case"]
+    text = f"## Batteries\n\n{section['method']}\n"
+    parts = (
+        ("Where they act", added_table([row for row in cases if row["acts"]])),
+        ("Where they have nothing to do", added_table([row for row in cases if not row["acts"]])),
+        ("All of them in one app", together_table([row for row in rows if row["kind"] == "together"])),
+        ("Cached pages and streams", others_table([row for row in rows if row["kind"] in {"cached", "stream"}])),
+    )
+    return text + "".join(f"\n### {title}\n\n{body}" for title, body in parts if body) + failures(section)
+
+
+def added_table(cases: Sequence[Results]) -> str:
+    """Return the table of what is added to a request, an empty string without rows."""
+    if not cases:
+        return ""
+    acts = cases[0]["acts"]
+    head = ["", "Flask µs", "extension adds µs", "calls", "Quaff µs", "battery adds µs", "calls"]
+    head += [*(["share"] if acts else []), "bar", "reached"]
+    rows = [
+        [
+            row["title"],
+            *[
+                cell
+                for who in ("flask", "quaff")
+                for cell in (figure(row["bare"][who]), figure(row["added"][who]), f"{row['calls'][who]:+}")
+            ],
+            *([figure(row["share"], "{:.3f}")] if acts else []),
+            figure(row["bar"], "{:g}" if acts else "{:g} calls"),
+            verdict(row["passed"]),
+        ]
+        for row in cases
+    ]
+    codecs = [
+        f"{row['title'].partition(': ')[2]}: {figure(row['codec'])} µs, "
+        f"share without it {figure(row['own_share'], '{:.3f}')}"
+        for row in cases
+        if row["codec"] is not None
+    ]
+    note = f"\nOf what both add, the codec by itself takes: {'; '.join(codecs)}. The bar is held without it.\n"
+    return table(head, rows) + (note if codecs else "")
+
+
+def together_table(rows: Sequence[Results]) -> str:
+    """Return the table of all batteries in one app, an empty string without rows."""
+    cells = [
+        [
+            row["title"],
+            figure(row["bare"]["flask"]),
+            figure(row["added"]["flask"]),
+            figure(row["added"]["quaff"]),
+            f"{row['calls']['quaff']:+}",
+            figure(row["share"]),
+            figure(row["bar"], "{:g}"),
+            verdict(row["passed"]),
+        ]
+        for row in rows
+    ]
+    head = ["", "Flask alone µs", "extensions add µs", "batteries add µs", "calls"]
+    return table([*head, "batteries / Flask alone", "bar", "reached"], cells) if cells else ""
+
+
+def others_table(rows: Sequence[Results]) -> str:
+    """Return the table of cached pages, in shares of hello, and of streams, in chunks; an empty string without rows."""
+    cells = [
+        [
+            opening(row["title"]),
+            f"{row['share']['median']:.2f} of hello" if row["kind"] == "cached" else f"after {row['chunks']}",
+            figure(row["bar"], "{:g}"),
+            verdict(row["passed"]),
+        ]
+        for row in rows
+    ]
+    return table(["", "", "bar", "reached"], cells) if cells else ""
+
+
 def rates_table(part: Results) -> str:
     """Return the table of one rate, with a row for each contestant."""
     rows = [
@@ -221,7 +300,7 @@ def summary(everything: Sequence[Results]) -> str:
         for row in newest["in_process"]["rows"]
         if row["bar"] is not None
     ]
-    return f"{table(head, rows)}{http_line(newest)}{protocols_line(newest)}\n{newest['machine']}.\n"
+    return f"{table(head, rows)}{http_line(newest)}{protocols_line(newest)}{batteries_line(newest)}\n{newest['machine']}.\n"
 
 
 def http_line(results: Results) -> str:
@@ -247,6 +326,19 @@ def protocols_line(results: Results) -> str:
 
     rates = ", ".join(f"{label(line)} {line['rate']:,.0f}" for line in lines)
     return f"\nThe same from an `async def`, each on its usual server: {rates}.\n"
+
+
+def batteries_line(results: Results) -> str:
+    """Return what all batteries together add as one sentence, nothing when it was not measured."""
+    rows = [row for row in results.get("batteries", {}).get("rows", []) if row["kind"] == "together"]
+    if not rows:
+        return ""
+    added, flask = rows[0]["added"], rows[0]["bare"]["flask"]
+    return (
+        "\nCORS, security headers, a rate limit, trusted proxies, compression and a cache in one app add "
+        f"{added['quaff']:.1f} µs to a request; Flask's extensions for the same add {added['flask']:.0f} µs, "
+        f"and Flask alone takes {flask:.0f} µs.\n"
+    )
 
 
 def fill_readme(path: Path, everything: Sequence[Results]) -> bool:

@@ -1,4 +1,4 @@
-"""Measures Quaff against the real Flask, Falcon and async frameworks: `make bench`, or `benchmarks/run.py --help`.
+"""Measures Quaff against the real Flask, its extensions, and other frameworks: `make bench`, or `benchmarks/run.py --help`.
 
 Makes an environment per Python (3.13 and 3.11 where the machine has them, otherwise the running one), measures in them
 what is asked for, prints the figures as they come and keeps them in `benchmarks/results`. Standard library only.
@@ -16,11 +16,12 @@ from typing import Any
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import environment, inprocess, over_http, protocols, report, scaling, startup
+from benchmarks import batteries, environment, inprocess, over_http, protocols, report, scaling, startup
+from benchmarks.battery_scenarios import BATTERIES
 from benchmarks.contestants import FALCON, FLASK, QUAFF, REFERENCE, ROOT, Contestant
 from benchmarks.rounds import Plan
 
-SECTIONS = ("in_process", "http", "imports", "scaling", "protocols")
+SECTIONS = ("in_process", "http", "imports", "scaling", "protocols", "batteries")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--import", action="store_true", dest="imports", help="the time of `import quaff`")
     add("--scaling", action="store_true", help="the cost of a request with 10, 100 and 1000 rules")
     add("--protocols", action="store_true", help="async and sync views, WebSockets and idle connections on a loop")
+    add("--batteries", action="store_true", help="what batteries add to a request, beside extensions of Flask")
     add("--quick", action="store_true", help="a first look: short rounds; kept apart from the results")
     add("--only", metavar="NAME,...", default="", help="with --in-process: these scenarios alone, nothing is kept")
     add(
@@ -41,6 +43,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME,...",
         default="",
         help=f"with --protocols: {', '.join(protocols.NAMES)}; nothing is kept",
+    )
+    add(
+        "--battery",
+        metavar="NAME,...",
+        default="",
+        help=f"with --batteries: {', '.join(BATTERIES)}; nothing is kept",
     )
     add("--python", metavar="PATH,...", default="", help="interpreters to measure; default: 3.13 and 3.11 when found")
     add("--as-is", action="store_true", help="use the interpreters with what is installed in them, make nothing")
@@ -90,6 +98,12 @@ def measure(python: str, options: argparse.Namespace, contestants: list[Contesta
         plan_ = protocols.ProtocolPlan.quick() if options.quick else protocols.ProtocolPlan()
         parts = split(options.parts)
         measured["protocols"] = stamped(protocols.measure(python, plan_, parts).as_json(), options.quick)
+    if options.batteries:
+        print("batteries", flush=True)
+        http_plan = over_http.HttpPlan.quick() if options.quick else over_http.HttpPlan()
+        lines, failed = batteries.measure(python, plan, http_plan, split(options.battery))
+        figures = {"method": batteries.METHOD, "rows": [line.as_json() for line in lines], "failures": failed}
+        measured["batteries"] = stamped(figures, options.quick)
     return measured
 
 
@@ -114,24 +128,31 @@ def run_python(python: str, options: argparse.Namespace, folder: Path) -> list[s
     falcon = [FALCON] if facts["packages"]["falcon"] else []
     contestants = [FLASK, QUAFF, *falcon, *([REFERENCE] if options.reference else [])]
     measured = measure(inside, options, contestants)
-    if not (options.only or options.parts):
+    if not (options.only or options.parts or options.battery):
         kept = report.save(folder, facts, measured)
         print(f"kept in {kept.relative_to(ROOT) if kept.is_relative_to(ROOT) else kept}", flush=True)
     return [f"{facts['python']}: {line}" for line in missed_bars(measured)]
+
+
+def choose_sections(options: argparse.Namespace) -> None:
+    """Switch on what a choice within a section implies, and every section where nothing was chosen."""
+    if options.only or options.parts or options.battery:
+        options.in_process |= bool(options.only)
+        options.protocols |= bool(options.parts)
+        options.batteries |= bool(options.battery)
+    elif not any(getattr(options, name) for name in SECTIONS):
+        for name in SECTIONS:
+            setattr(options, name, True)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return 0, or 1 when a measurement failed (with --check: when a bar was missed)."""
     parser = build_parser()
     options = parser.parse_args(arguments)
-    if unknown := set(split(options.parts)) - set(protocols.NAMES):
-        parser.error(f"--parts: no {', '.join(sorted(unknown))}; there are {', '.join(protocols.NAMES)}")
-    if options.only or options.parts:
-        options.in_process |= bool(options.only)
-        options.protocols |= bool(options.parts)
-    elif not any(getattr(options, name) for name in SECTIONS):
-        for name in SECTIONS:
-            setattr(options, name, True)
+    for flag, known in {"parts": protocols.NAMES, "battery": BATTERIES}.items():
+        if unknown := set(split(getattr(options, flag))) - set(known):
+            parser.error(f"--{flag}: no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    choose_sections(options)
     default = environment.CACHE / "quick" if options.quick else ROOT / "benchmarks" / "results"
     folder = options.output or default
     missed = []

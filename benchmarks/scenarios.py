@@ -6,39 +6,8 @@ The bar is the number of times that Quaff has to be faster than Flask; a scenari
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from benchmarks import falcon_apps, flask_apps
-from benchmarks.flask_apps import Framework, WSGIApp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
-    """One request, the app that answers it, and the answer."""
-
-    name: str
-    title: str
-    build: Callable[[Framework], WSGIApp]
-    path: str
-    status: int = 200
-    body: bytes | None
-    """What the app must answer; None when the framework words it (the two frameworks must still agree)."""
-
-    method: str = "GET"
-    query: str = ""
-    content: bytes = b""
-    content_type: str = ""
-    bar: float | None = None
-    falcon: Callable[[], WSGIApp] | None = None
-    falcon_body: str = "same"
-    """How Falcon's body is held against ours: "same" bytes, the same "json", or "any" (its own error page)."""
-
-    cookie_from: str = ""
-    """A path asked once beforehand; the cookie that it sets is sent along with every timed request."""
-
-    inner: bool = False
-    """Time a call inside one request (see `flask_apps.LOOP_KEY`), not the request."""
+from benchmarks import battery_scenarios, falcon_apps, flask_apps
+from benchmarks.scenario import PAGE, Scenario
 
 
 def rules_scenario(kind: str, count: int) -> Scenario:
@@ -56,16 +25,6 @@ def rules_scenario(kind: str, count: int) -> Scenario:
         falcon=falcon_apps.with_rules(*rules),
     )
 
-
-PAGE = (
-    '<!doctype html>\n<html lang="en">\n<head><title>People</title></head>\n<body>\n<h1>People</h1>\n<table>\n'
-    "<tr><th>Name</th><th>Role</th><th>Since</th></tr>\n"
-    + "".join(
-        f"<tr><td>Ada &lt;{number}&gt;</td><td>mathematician &amp; more</td><td>{1830 + number}</td></tr>\n"
-        for number in range(12)
-    )
-    + "</table>\n</body>\n</html>"
-).encode()
 
 DYNAMIC_LAST = (*flask_apps.mixed_rules(499), "/orders/<int:order>")
 STATIC_LAST = (*flask_apps.mixed_rules(499), "/orders/latest")
@@ -235,10 +194,18 @@ SCENARIOS = {
 
 
 def find(name: str) -> Scenario:
-    """Return the scenario *name*; `static:N` and `dynamic:N` are made on demand. LookupError for another name."""
+    """Return the scenario *name*; `static:N` and `dynamic:N` are made on demand. LookupError for another name.
+
+    Those of the batteries (`battery_scenarios.py`) are found by their names, too.
+    """
     kind, _, count = name.partition(":")
     if kind in {"static", "dynamic"} and count.isdigit():
         return rules_scenario(kind, int(count))
+    if name in battery_scenarios.SCENARIOS:
+        return battery_scenarios.SCENARIOS[name]
     if name not in SCENARIOS:
-        raise LookupError(f"there is no scenario {name!r}; there are: {', '.join(SCENARIOS)}, static:N, dynamic:N")
+        raise LookupError(
+            f"there is no scenario {name!r}; there are: {', '.join(SCENARIOS)}, static:N, dynamic:N, "
+            f"{', '.join(battery_scenarios.SCENARIOS)}"
+        )
     return SCENARIOS[name]

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
 
+from benchmarks import battery_apps
 from benchmarks.flask_apps import Framework, WSGIApp
 
 HTML = "text/html; charset=utf-8"
@@ -58,6 +59,11 @@ def flask_app() -> WSGIApp:
 def quaff_app() -> WSGIApp:
     """Make Quaff's app; the reference pipeline with QUAFF_COMPILED=0."""
     return build_flask_app("quaff")
+
+
+def cached_app() -> WSGIApp:
+    """Make Quaff's app with a cached page, and a hello that is not cached."""
+    return battery_apps.caching(cast(Framework, import_module("quaff")), True)
 
 
 def falcon_app() -> WSGIApp:

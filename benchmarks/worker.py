@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, cast
 
-from benchmarks import scenarios
+from benchmarks import battery_apps, scenarios
 from benchmarks.flask_apps import LOOP_KEY, Framework, WSGIApp
-from benchmarks.scenarios import Scenario
+from benchmarks.scenario import Scenario
 
 Headers = list[tuple[str, str]]
 
@@ -74,7 +74,7 @@ def build_environ(scenario: Scenario, path: str = "", cookie: str = "") -> dict[
         environ["CONTENT_LENGTH"] = str(len(scenario.content))
     if cookie:
         environ["HTTP_COOKIE"] = cookie
-    return environ
+    return {**environ, **scenario.headers}
 
 
 def call_once(app: WSGIApp, environ: dict[str, Any], content: bytes = b"") -> Reply:
@@ -142,13 +142,21 @@ def build_app(framework: str, scenario: Scenario) -> WSGIApp:
     return scenario.falcon()
 
 
+def readable(scenario: Scenario, reply: Reply) -> bytes:
+    """Return the body, without its content encoding where the scenario compares it so."""
+    if not scenario.decoded:
+        return reply.body
+    encodings = [value for name, value in reply.headers if name.lower() == "content-encoding"]
+    return battery_apps.decode(reply.body, "".join(encodings))
+
+
 def main(framework: str, name: str) -> None:
     """Answer once, then time as many calls as each line of input says."""
     scenario = scenarios.find(name)
     app = build_app(framework, scenario)
     environ = build_environ(scenario, cookie=cookie_of(app, scenario))
     reply = call_once(app, environ, scenario.content)
-    print(json.dumps([reply.status, reply.headers, reply.body.decode("latin-1")]), flush=True)
+    print(json.dumps([reply.status, reply.headers, readable(scenario, reply).decode("latin-1")]), flush=True)
     for line in sys.stdin:
         if scenario.inner:
             seconds, status = time_inner(app, environ, int(line))

@@ -30,8 +30,18 @@ _SERVERS = {
     "memcached": "memcached -l 127.0.0.1 -p {port} -u root",
 }
 
+_LAST_FAILED = ("--last-failed", "--last-failed-no-failures", "none")
+
 # From best to worst: a test that passes and then fails in its teardown has failed.
 _OUTCOMES = ("xpassed", "passed", "xfailed", "skipped", "failed", "error")
+
+
+@dataclass(frozen=True)
+class Again:
+    """Asks for those tests alone that failed in the run before."""
+
+    compat: str = ""
+    """Names for every app's `COMPAT`, with commas."""
 
 
 @dataclass
@@ -45,6 +55,9 @@ class Outcome:
     flask: str = ""
     """The file that `flask` was imported from."""
 
+    extension: str = ""
+    """The file of the module that the suite's battery can take the place of; "None" when nothing imported it."""
+
     exit_code: int = 0
     timed_out: bool = False
     seconds: float = 0.0
@@ -53,6 +66,13 @@ class Outcome:
     def passing(self) -> set[str]:
         """The ids that passed."""
         return {node for node, result in self.results.items() if result in ("passed", "xpassed")}
+
+    def take_over(self, second: Outcome) -> int:
+        """Count what passes in the *second* run as passing; return the number of these tests."""
+        better = second.passing - self.passing
+        self.results.update({node: second.results[node] for node in better})
+        self.seconds += second.seconds
+        return len(better)
 
     def reason(self, node: str) -> str:
         """Say in one line why a test did not pass."""
@@ -106,20 +126,27 @@ def run(
     pipeline: str = "",
     services: list[str] | None = None,
     arguments: list[str] | None = None,
+    again: Again | None = None,
 ) -> Outcome:
     """Run the tests of *suite* that lie in *source*.
 
     :param pipeline: "compiled" or "reference"; empty for the real Flask.
     :param arguments: more of them for pytest.
     """
-    scratch = cache / "tmp" / suite.name
+    scratch = cache / "tmp" / suite.slug
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     report = scratch / "report.jsonl"
     env = _environment(suite, environment, source, scratch, report)
     if pipeline:
         env["QUAFF_COMPILED"] = "1" if pipeline == "compiled" else "0"
-    argv = [*_pytest(suite, environment, scratch), *(arguments or [])]
+    memory = cache / "tmp" / f"{suite.slug}.pytest_cache"
+    if again is None:
+        shutil.rmtree(memory, ignore_errors=True)
+    argv = [*_pytest(suite, environment, memory), *(arguments or []), *(_LAST_FAILED if again else [])]
+    if again and again.compat:
+        env["CONFORMANCE_COMPAT"] = again.compat
+        argv += ["-p", "conformance_old_ways"]
     started = time.monotonic()
     outcome = _watch(suite, argv, env, source / suite.workdir, services or [], environment.log)
     outcome.seconds = time.monotonic() - started
@@ -130,21 +157,25 @@ def run(
 def _environment(suite: Suite, environment: Environment, source: Path, scratch: Path, report: Path) -> dict[str, str]:
     env = clean_environment() | suite.env
     folders = [str(HERE / "plugins"), *(str(source / suite.workdir / path) for path in suite.pythonpath)]
+    if not suite.replaces_extension:
+        # COMPAT: the extensions stay what they are, so only Flask is replaced.
+        env["QUAFF_BATTERIES"] = "0"
     return env | {
         "PATH": f"{environment.path / 'bin'}{os.pathsep}{env.get('PATH', '')}",
         "VIRTUAL_ENV": str(environment.path),
         "CONFORMANCE_REPORT": str(report),
+        "CONFORMANCE_MODULE": suite.battery,
         "PYTHONPATH": os.pathsep.join(folders),
         "TMPDIR": str(scratch),
     }
 
 
-def _pytest(suite: Suite, environment: Environment, scratch: Path) -> list[str]:
+def _pytest(suite: Suite, environment: Environment, memory: Path) -> list[str]:
     argv = [str(environment.interpreter), "-m", "pytest"]
     if not environment.real:
         argv += ["-p", "quaff.compat.pytest_plugin"]
     argv += ["-p", "conformance_report", "--continue-on-collection-errors", "-q", "--tb=short", "-ra"]
-    for option in (f"cache_dir={scratch}/.pytest_cache", "addopts=", "xfail_strict=false"):
+    for option in (f"cache_dir={memory}", "addopts=", "xfail_strict=false"):
         argv += ["-o", option]
     # Warnings that are about the age of the suite, the Python or pytest, never about Flask.
     for ignored in (
@@ -197,7 +228,7 @@ def _end_group(group: int) -> None:
 def _read_report(report: Path, source: str, outcome: Outcome) -> None:
     for row in _rows(report):
         if "flask" in row:
-            outcome.flask = row["flask"]
+            outcome.flask, outcome.extension = row["flask"], row.get("extension", "")
             continue
         result = _result(row)
         if result is None:

@@ -11,7 +11,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from suites import PROJECT, Suite, Unavailable, common_requirements
+from suites import (
+    PROJECT,
+    Suite,
+    Unavailable,
+    battery_requirements,
+    common_requirements,
+    replaced_distributions,
+)
 
 _DROPPED = ("PYTEST", "PYTHON", "FLASK", "QUAFF", "VIRTUAL_ENV", "CONFORMANCE", "COV")
 """Variables that start like this would change how a suite behaves."""
@@ -37,14 +44,21 @@ class Environment:
         :param fresh: install the newest versions that the suite's requirements allow, not those of its baseline.
         """
         self.suite, self.python, self.log, self.real = suite, python, log, real
-        if suite.lock.exists() and not fresh:
+        # With the real Flask the extension is the real one as well, whatever the suite is called.
+        with_batteries = suite.replaces_extension and not real
+        self.removed = ["flask", *(replaced_distributions() if with_batteries else [])]
+        name = suite.slug
+        if with_batteries:
+            # One for all of them: where there is no uv, making it takes longer than most of the suites.
+            name, self.requirements = "batteries", battery_requirements()
+        elif suite.lock.exists() and not fresh:
             self.requirements = suite.lock.read_text(encoding="utf-8").split()
         else:
             self.requirements = list(dict.fromkeys([*common_requirements(), *suite.requirements]))
         version = self._run([python, "-V"])
         project = "" if real else (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
         key = hashlib.sha256(repr([python, version, real, self.requirements, project]).encode()).hexdigest()[:10]
-        self.path = cache / "venv" / f"{suite.name}-{key}"
+        self.path = cache / "venv" / f"{name}-{key}"
         self._uv = shutil.which("uv")
 
     @property
@@ -71,7 +85,7 @@ class Environment:
                 self._run([self.python, "-m", "venv", str(self.path)])
             self._pip("install", *self.requirements)
             if not self.real:
-                self._pip("uninstall", "flask")
+                self._pip("uninstall", *self.removed)
                 self._pip("install", "--editable", str(PROJECT))
                 self._write_flask_command()
             ready.touch()

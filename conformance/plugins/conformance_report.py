@@ -60,5 +60,9 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Write where Flask came from."""
-    _write(flask=str(getattr(sys.modules.get("flask"), "__file__", None)))
+    """Write where Flask came from, and the module that `CONFORMANCE_MODULE` names."""
+    _write(flask=_origin("flask"), extension=_origin(os.environ.get("CONFORMANCE_MODULE", "")))
+
+
+def _origin(name: str) -> str:
+    return str(getattr(sys.modules.get(name), "__file__", None))

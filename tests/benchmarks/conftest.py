@@ -35,3 +35,11 @@ def real_falcon() -> str:
     if version is None:
         pytest.skip("Falcon is not installed in this environment")
     return version
+
+
+@pytest.fixture(scope="session")
+def real_extensions(real_flask: str) -> None:
+    """Skip without the extensions that batteries are held against."""
+    missing = [name for name in environment.EXTENSIONS if installed(name) is None]
+    if missing:
+        pytest.skip(f"not installed in this environment: {', '.join(missing)}")

@@ -12,6 +12,7 @@ import pytest
 from benchmarks import environment
 from benchmarks.contestants import ROOT
 from benchmarks.environment import PreparationError
+from quaff.compat.aliases import VERSIONS
 
 VERSION = "{}.{}".format(*sys.version_info[:2])
 
@@ -101,12 +102,20 @@ def test_the_machine_is_described_without_its_name() -> None:
     assert "/" not in line
 
 
+def test_the_extensions_are_those_that_batteries_replace() -> None:
+    """They are measured in the versions whose API the batteries have."""
+    text = environment.REQUIREMENTS.read_text()
+    for name in environment.EXTENSIONS:
+        assert f"\n{name}=={VERSIONS[name]} " in text
+    assert set(environment.EXTENSIONS) == VERSIONS.keys() - {"flask"}
+
+
 def test_the_pins_hold_what_is_measured() -> None:
-    """The real Flask, Werkzeug, Falcon, Granian and all peers are pinned exactly, with hashes, and no index is named."""
+    """Flask, Werkzeug, Falcon, Granian, all peers and extensions are pinned exactly, with hashes; no index is named."""
     text = environment.REQUIREMENTS.read_text()
     for pin in ("flask==3.1.3", "werkzeug==3.1.9", "falcon==", "granian==2.8.7", "jinja2==", "hatchling=="):
         assert pin in text
-    for peer in environment.PEERS:
+    for peer in (*environment.PEERS, *environment.EXTENSIONS):
         assert f"\n{peer}==" in text
     assert "--hash=sha256:" in text
     assert "://" not in text

@@ -78,12 +78,35 @@ PROTOCOLS = {
     "memory": [IDLE],
     "failures": ["async hello: Robyn (its own): robyn is not installed"],
 }
+CASE = {
+    "kind": "case",
+    "name": "cors-request",
+    "title": "CORS: an allowed `Origin`",
+    "acts": True,
+    "bare": {"flask": 40.0, "quaff": 1.2},
+    "added": {"flask": 20.0, "quaff": 1.9},
+    "calls": {"flask": 120, "quaff": 5},
+    "share": 0.095,
+    "codec": None,
+    "bar": 0.1,
+    "passed": True,
+}
+QUIET = {**CASE, "title": "CORS: a path that it is not for", "acts": False, "share": None, "bar": 3, "passed": False}
+TOGETHER = {**CASE, "kind": "together", "title": "Everything", "share": 0.1975, "bar": 0.2}
+CACHED = {"kind": "cached", "title": "a cached page", "share": {"median": 0.815}, "bar": 0.8, "passed": True}
+CHUNK = {"kind": "stream", "title": "first chunk, br", "chunks": 2, "bar": 1, "passed": False}
+BATTERIES = {
+    "method": "Added, in turns.",
+    "rows": [CASE, QUIET, TOGETHER, CACHED, CHUNK],
+    "failures": ["sslify-redirect: it is not installed"],
+}
 EVERYTHING = {
     "in_process": {**IN_PROCESS, **STAMP},
     "http": {**HTTP, **STAMP},
     "import": {**IMPORT, **STAMP},
     "scaling": {"rows": [GROWTH], "failures": [], **STAMP},
     "protocols": {**PROTOCOLS, **STAMP},
+    "batteries": {**BATTERIES, **STAMP},
 }
 
 
@@ -117,7 +140,7 @@ def test_the_report_has_a_table_per_section() -> None:
     assert "| 1 | 70,000 |" in text
     assert "Quaff takes 50% of Flask's time; the bar is 60%: reached." in text
     assert "| static rules | Quaff | 2.00 | 2.10 | 1.05 | 1.1 | yes |" in text
-    assert text.count("Measured 2030-01-02.") == 5
+    assert text.count("Measured 2030-01-02.") == 6
 
 
 def test_the_protocols_have_a_table_per_rate_and_one_of_memory() -> None:
@@ -138,6 +161,33 @@ def test_protocols_without_figures_have_no_tables() -> None:
     assert "server and load share the cores" in text
     assert "###" not in text
     assert "robyn is not installed" in text
+
+
+def test_the_batteries_have_a_table_per_kind() -> None:
+    """Where they act the share is told, where they do not the calls; then all together, cached pages and streams."""
+    text = report.batteries_part(BATTERIES)
+    assert text.startswith("## Batteries\n\nAdded, in turns.\n\n### Where they act\n\n|  | Flask µs |")
+    assert "| CORS: an allowed `Origin` | 40.00 | 20.00 | +120 | 1.20 | 1.90 | +5 | 0.095 | 0.1 | yes |\n" in text
+    assert "| CORS: a path that it is not for | 40.00 | 20.00 | +120 | 1.20 | 1.90 | +5 | 3 calls | **no** |\n" in text
+    assert "| Everything | 40.00 | 20.00 | 1.90 | +5 | 0.20 | 0.2 | yes |\n" in text
+    assert "| A cached page | 0.81 of hello | 0.8 | yes |\n" in text
+    assert "| First chunk, br | after 2 | 1 | **no** |\n" in text
+    assert text.endswith("- not measured: sslify-redirect: it is not installed\n")
+    assert "codec" not in text
+
+
+def test_the_codec_is_named_where_it_was_timed() -> None:
+    """Compressing is the same work for both, and its time is told."""
+    text = report.added_table([{**CASE, "title": "Compress: HTML", "codec": 31.256, "own_share": 0.05}])
+    told = "the codec by itself takes: HTML: 31.26 µs, share without it 0.050. The bar is held without it.\n"
+    assert text.endswith(f"\nOf what both add, {told}")
+
+
+def test_batteries_without_figures_have_no_tables() -> None:
+    """When nothing could be measured the report still says why."""
+    text = report.batteries_part({**BATTERIES, "rows": []})
+    assert "###" not in text
+    assert "it is not installed" in text
 
 
 def test_a_quick_look_says_so() -> None:
@@ -179,6 +229,14 @@ def test_who_takes_part_twice_is_told_apart() -> None:
 def test_an_empty_summary_says_how_to_fill_it() -> None:
     """Without figures there is no table but the command that makes one."""
     assert report.summary([]) == "Not measured yet: `make bench`.\n"
+
+
+def test_the_summary_tells_what_batteries_add() -> None:
+    """One sentence about all of them together; none where they were not measured."""
+    text = report.summary([{**FACTS, **EVERYTHING}])
+    assert "a cache in one app add 1.9 µs to a request; Flask's extensions for the same add 20 µs, and Flask" in text
+    assert report.batteries_line({"batteries": {**BATTERIES, "rows": [CASE]}}) == ""
+    assert report.batteries_line(FACTS) == ""
 
 
 def test_the_readme_is_filled_between_its_markers(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
 
 def test_without_a_choice_everything_is_measured(asked: list[Any]) -> None:
-    """All five sections, on every interpreter that is found, into the results folder."""
+    """All six sections, on every interpreter that is found, into the results folder."""
     assert run.main([]) == 0
     assert [call[0] for call in asked] == ["one", "two"]
     assert all(getattr(asked[0][1], name) for name in run.SECTIONS)
@@ -54,7 +54,7 @@ def test_a_choice_measures_only_that(asked: list[Any], tmp_path: Path) -> None:
     run.main(["--import", "--http", "--python", "a,b,c", "--output", str(tmp_path)])
     assert [call[0] for call in asked] == ["a", "b", "c"]
     options = asked[0][1]
-    assert [getattr(options, name) for name in run.SECTIONS] == [False, True, True, False, False]
+    assert [getattr(options, name) for name in run.SECTIONS] == [False, True, True, False, False, False]
     assert asked[0][2] == tmp_path
 
 
@@ -62,11 +62,29 @@ def test_parts_of_the_protocols_can_be_chosen(asked: list[Any]) -> None:
     """They imply their section and no other; scenarios may be chosen beside them."""
     run.main(["--parts", "echo,idle", "--only", "hello"])
     options = asked[0][1]
-    assert [getattr(options, name) for name in run.SECTIONS] == [True, False, False, False, True]
+    assert [getattr(options, name) for name in run.SECTIONS] == [True, False, False, False, True, False]
     assert run.split(options.parts) == ["echo", "idle"]
     run.main(["--protocols"])
     options = asked[-1][1]
-    assert [getattr(options, name) for name in run.SECTIONS] == [False, False, False, False, True]
+    assert [getattr(options, name) for name in run.SECTIONS] == [False, False, False, False, True, False]
+
+
+def test_batteries_can_be_chosen(asked: list[Any]) -> None:
+    """All of them with the flag, some by name; names imply their section and no other."""
+    run.main(["--batteries"])
+    assert [getattr(asked[-1][1], name) for name in run.SECTIONS] == [False] * 5 + [True]
+    run.main(["--battery", "cors,limiter"])
+    options = asked[-1][1]
+    assert [getattr(options, name) for name in run.SECTIONS] == [False] * 5 + [True]
+    assert run.split(options.battery) == ["cors", "limiter"]
+
+
+def test_an_unknown_battery_is_refused(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt name measures nothing; the names that there are stand in the message."""
+    with pytest.raises(SystemExit):
+        run.main(["--battery", "corse"])
+    assert "--battery: no corse; there are cors, talisman, sslify," in capsys.readouterr().err
+    assert asked == []
 
 
 def test_an_unknown_part_is_refused(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +143,8 @@ def test_missed_bars_are_named() -> None:
         "scaling: static quaff",
     ]
     assert run.missed_bars({"in_process": {"rows": [], "failures": []}}) == []
+    batteries = {"rows": [{"title": "CORS: preflight", "passed": False}, {"title": "more", "passed": None}]}
+    assert run.missed_bars({"batteries": batteries}) == ["batteries: CORS: preflight"]
     protocols = {
         "rows": [{"title": "async hello", "passed": False}],
         "memory": [{"title": "idle WebSockets, Quaff", "passed": False}, {"passed": None}],
@@ -149,6 +169,15 @@ def test_an_only_run_measures_one_scenario_and_keeps_nothing(real_flask: str, tm
     done = start("--only", "hello", "--quick", "--as-is", "--python", sys.executable, "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "hello          flask" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_batteries_are_measured_from_the_command_line(real_flask: str, tmp_path: Path) -> None:
+    """The proxy's rows against Werkzeug's middleware on the real Flask; a choice is not kept."""
+    done = start("--battery", "proxy", "--quick", "--as-is", "--python", sys.executable, "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "  proxy-direct         flask " in done.stdout
+    assert "  proxy-forwarded      flask " in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

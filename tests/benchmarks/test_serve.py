@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 
-from benchmarks import serve
+from benchmarks import batteries, serve
 from benchmarks.flask_apps import WSGIApp
 from benchmarks.over_http import PAGES
 from benchmarks.worker import Reply, call_once
@@ -49,3 +50,13 @@ def test_the_raw_function_knows_two_pages() -> None:
 def test_falcon_answers_the_same_pages(page: str, real_falcon: str) -> None:
     """Falcon's app has both pages."""
     assert ask(serve.falcon_app(), PAGES[page][0]).status == "200 OK"
+
+
+def test_the_cached_app_answers_its_page_from_the_cache() -> None:
+    """Both pages of the measurement are there, and a second request does not render the template."""
+    app: Any = serve.cached_app()
+    for path, body in batteries.PAGES.values():
+        for _ in range(2):
+            assert ask(app, path).body == body
+    app.jinja_env.loader = None
+    assert ask(app, "/page").status == "200 OK"

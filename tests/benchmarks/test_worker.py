@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import subprocess
@@ -92,6 +93,21 @@ def test_the_environ_is_what_a_server_gives() -> None:
     get = worker.build_environ(find("args"))
     assert get["QUERY_STRING"] == "q=quaff&page=2"
     assert not {"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_COOKIE"} & get.keys()
+
+
+def test_a_scenario_brings_its_own_headers() -> None:
+    """They are in the environ under their CGI names, beside those that every request has."""
+    environ = worker.build_environ(find("cors-preflight"))
+    assert environ["HTTP_ACCESS_CONTROL_REQUEST_METHOD"] == "GET"
+    assert environ["HTTP_ACCEPT"] == "*/*"
+
+
+def test_a_compressed_body_is_compared_as_text() -> None:
+    """Where a scenario says so, the answer that is reported is decoded; elsewhere it is what was sent."""
+    data = gzip.compress(b"text")
+    reply = worker.Reply("200 OK", [("content-encoding", "gzip")], data)
+    assert worker.readable(find("compress-html"), reply) == b"text"
+    assert worker.readable(find("compress-refused"), reply) == data
 
 
 def test_falcon_is_refused_where_it_has_no_version() -> None:

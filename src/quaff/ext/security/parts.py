@@ -96,12 +96,15 @@ def make_guard(enforcement: Enforcement | None, *, trusting: bool, has_nonce: bo
     if enforcement is None:
         return _give_nonce if has_nonce else None
     enforce = enforcement.enforce
+    exact, prefixes = enforcement.exempt.exact, enforcement.exempt.prefixes
 
     def guard(context: Any) -> Any:
         environ = context.environ
         if environ["wsgi.url_scheme"] in SECURE_SCHEMES or (trusting and environ.get(_FORWARDED) == "https"):
             return None
-        return enforce(context)
+        # PERF: `Exemptions.cover`, for health checks, which come all the time, without the calls.
+        path = environ.get("PATH_INFO", "")
+        return None if path in exact or path.startswith(prefixes) else enforce(context)
 
     def guard_with_nonce(context: Any) -> Any:
         # PERF: `_give_nonce` and `guard`, without the calls.
