@@ -13,6 +13,9 @@
     ├── ext.security.problems.SecurityOptionError (ValueError)   an option of the security headers   Q700
     ├── ext.cors.problems.CorsOptionError (ValueError)   an option of CORS                   Q720
     ├── ext.compress.settings.CompressOptionError (ValueError)   a setting of compression           Q740
+    ├── ext.caching.settings.CacheSettingsError (ValueError)   a setting of the cache        Q750
+    ├── ext.caching.backends.base.StoreMissing (RuntimeError)   a store lacks its library     Q751
+    ├── ext.caching.privacy.PrivateResult (RuntimeError)   a cached page is one person's      Q752
     └── servers.errors.ServerError       the server cannot start                            Q500
         ├── BindError (OSError)          the address cannot be listened on                  Q501
         └── SettingsError (ValueError)   a setting has an unknown name or a bad value       Q502

@@ -25,6 +25,8 @@ MANY_PARAMETERS = {
     "dump_cookie": "Werkzeug's signature",
     "run_command": "one parameter per option of the command, as in Flask",
     "EnvironBuilder.__init__": "Werkzeug's signature",
+    "Cache.cached": "Flask-Caching's signature",
+    "Cache.memoize": "Flask-Caching's signature",
 }
 """Functions that may have more parameters, and why."""
 

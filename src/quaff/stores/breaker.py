@@ -74,14 +74,16 @@ class Breaker:
 
         :raises StoreUnavailable: when the store failed, with its error as the cause, or was not asked.
         """
-        if self._is_open and not self._may_try():
+        was_open = self._is_open
+        if was_open and not self._may_try():
             raise StoreUnavailable(f"{self.name} is unavailable; it is tried again every {self.retry_after:g} seconds.")
         try:
             result = function(*args, **kwargs)
         except self._errors as error:
             self._note_failure(error)
             raise StoreUnavailable(f"{self.name} is unavailable: {type(error).__name__}: {error}") from error
-        if self._failed:
+        # An answer that was on its way when the breaker opened says nothing about the store now.
+        if self._failed and (was_open or not self._is_open):
             self._note_success()
         return result
 

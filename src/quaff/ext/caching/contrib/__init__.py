@@ -1,0 +1,1 @@
+"""Stores for one server or one provider only: uWSGI's memory, and Google Cloud Storage."""

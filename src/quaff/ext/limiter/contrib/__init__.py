@@ -1,0 +1,1 @@
+"""What is good for some set-ups only."""
