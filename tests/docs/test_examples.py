@@ -118,8 +118,17 @@ def test_language_of_blocks(path: Path) -> None:
 
 def test_every_old_behaviour_is_documented() -> None:
     """Each name that the source looks for in `COMPAT` stands in the table of the page for Flask users, and no other."""
-    sources = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "quaff").rglob("*.py"))
-    used = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)" (?:not )?in [^:\n]*compat', sources, re.IGNORECASE))
+    used = set()
+    for path in (ROOT / "src" / "quaff").rglob("*.py"):
+        source = path.read_text("utf-8")
+        # The name itself, or a constant that stands for it.
+        constants = dict(re.findall(r'^([A-Z_]+)(?:: Final)? = "([a-z]+(?:-[a-z]+)+)"$', source, re.MULTILINE))
+        used |= set(re.findall(r'"([a-z]+(?:-[a-z]+)+)" (?:not )?in [^:\n]*compat', source, re.IGNORECASE))
+        used |= {
+            constants[name]
+            for name in re.findall(r"\b([A-Z_]+) (?:not )?in [^:\n]*compat", source, re.IGNORECASE)
+            if name in constants
+        }
     page = (ROOT / "docs" / "from-flask.md").read_text("utf-8")
     table = page[page.index("## Old behaviour") : page.index("## What is not there")]
     assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) == used

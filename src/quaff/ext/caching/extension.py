@@ -38,15 +38,15 @@ Function = Callable[..., Any]
 class Cache(Battery):
     """The cache of one app or several.
 
-    ```python
-    cache = Cache(app, config={"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 60})
+    ::
+
+        cache = Cache(app, config={"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 60})
 
 
-    @app.get("/news")
-    @cache.cached(timeout=30)
-    def news():
-        return render_template("news.html", items=latest())
-    ```
+        @app.get("/news")
+        @cache.cached(timeout=30)
+        def news():
+            return render_template("news.html", items=latest())
 
     An app may have several of them, and one may serve several apps. The settings are the `CACHE_...` keys of the app's
     configuration, of *config*, and of what `init_app` is given, in this order; what the app's configuration holds when a

@@ -1,8 +1,8 @@
 """Stale while revalidate (RFC 5861 section 3): a value that has expired is given once more while it is made anew.
 
 It is made in a background thread, beside the response. For a view that is a request of its own: of the same URL with the
-same hooks before it, and without cookies and `Authorization`, so that nobody's own values can get into the page. When it fails,
-the log says so and the stale value stays until its time is over.
+same hooks before it, and without cookies and `Authorization`, so that nobody's own values can get into the page. When it
+fails, the log says so and the stale value stays until its time is over.
 """
 
 from __future__ import annotations
