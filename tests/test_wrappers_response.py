@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import Headers as WerkzeugHeaders
 from werkzeug.exceptions import Conflict, MethodNotAllowed, NotFound, Unauthorized
 from werkzeug.test import EnvironBuilder, run_wsgi_app
+from werkzeug.urls import iri_to_uri
 
 from quaff import Quaff, Request, Response, json
 from quaff.errors import HeaderError
 from quaff.headers import Headers
-from quaff.wrappers import STATUS_LINES
+from quaff.wrappers import _PLAIN_URL, STATUS_LINES
 
 
 class Html(werkzeug.wrappers.Response):
@@ -106,6 +107,37 @@ def test_what_is_sent_is_what_werkzeug_sends(construct: Callable[[type[Any]], An
 def test_any_combination(body: Any, status: Any, headers: Any, mimetype: Any, method: str) -> None:
     """Arguments in any combination make the response that Werkzeug makes."""
     assert_like_werkzeug(lambda cls: cls(body, status, list(headers), mimetype), method)
+
+
+@given(st.from_regex(_PLAIN_URL, fullmatch=True))
+@settings(deadline=None)
+def test_plain_urls_are_those_that_werkzeug_leaves_alone(url: str) -> None:
+    """What is sent as it is would have been sent as it is."""
+    assert iri_to_uri(url) == url
+
+
+@given(
+    st.text("/:?#@.%[]\\-aA1é ", max_size=12)
+    | st.tuples(st.sampled_from(["/", "//", "http://a.b/", "https://A.b:80", "HTTP://a/"]), st.text(max_size=6)).map(
+        "".join
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_any_location(url: str) -> None:
+    """A redirect to whatever URL is sent as Werkzeug sends it, or fails as it does there."""
+
+    def construct(cls: type[Any]) -> Any:
+        response = cls("x", status=302)
+        response.autocorrect_location_header = False
+        response.headers._list.append(("Location", url))
+        return response
+
+    try:
+        iri_to_uri(url)
+    except ValueError:
+        return
+    if not any(ord(character) < 32 or ord(character) == 127 for character in url):
+        assert_like_werkzeug(construct, "GET")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ is given (headers, status, cookies) and hands a single-chunk body to the server 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from io import BytesIO
@@ -409,6 +410,14 @@ _plain_names: set[str] = set()
 """Header names that are none of these, as they were written. SECURITY: bounded, for a name may be made from data."""
 
 
+_PLAIN_URL = re.compile(
+    r"(?:https?://[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*(?::[1-9][0-9]{0,3})?)?"
+    r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@/-]*)?"
+    r"(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?"
+)
+"""URLs that `werkzeug.urls.iri_to_uri` leaves as they are: most of those that a program redirects to."""
+
+
 def _is_plain(name: str) -> bool:
     if name.lower() in _SPECIAL_NAMES:
         return False
@@ -561,11 +570,15 @@ class Response(ResponseBase):
             return None
         pairs: list[tuple[str, str]] = self.headers._list.copy()
         has_length = False
-        for name, _ in pairs:
+        for name, value in pairs:
             if name == "Content-Length":
                 has_length = True
-            elif name not in _plain_names and not _is_plain(name):
+            elif name not in _plain_names and not _is_plain(name) and not self._is_plain_location(name, value):
                 return None
         if not has_length and self.automatically_set_content_length:
             pairs.append(("Content-Length", str(len(chunk))))
         return pairs
+
+    def _is_plain_location(self, name: str, value: str) -> bool:
+        # PERF: a redirect costs as much as ten simple answers when Werkzeug takes its URL apart and together again.
+        return name == "Location" and not self.autocorrect_location_header and _PLAIN_URL.fullmatch(value) is not None
