@@ -13,7 +13,7 @@ import pytest
 from quaff import Quaff
 from quaff.ext.caching import Cache
 from tests.ext.caching.apps import Counted, get_over_asgi, make_app
-from tests.ext.caching.servers import MariaDB, Memcached, Redis, Server, running
+from tests.ext.servers import MariaDB, Memcached, Redis, Server, running
 
 KINDS: dict[str, tuple[type[Server], Callable[[Any], dict[str, Any]]]] = {
     "redis": (Redis, lambda server: {"CACHE_TYPE": "redis", "CACHE_REDIS_URL": f"redis://:@localhost:{server.port}/0"}),
@@ -21,7 +21,7 @@ KINDS: dict[str, tuple[type[Server], Callable[[Any], dict[str, Any]]]] = {
         Memcached,
         lambda server: {"CACHE_TYPE": "memcached", "CACHE_MEMCACHED_SERVERS": [f"127.0.0.1:{server.port}"]},
     ),
-    "mariadb": (MariaDB, lambda server: {"CACHE_TYPE": "sql", "CACHE_SQL_URL": server.url}),
+    "mariadb": (MariaDB, lambda server: {"CACHE_TYPE": "sql", "CACHE_SQL_URL": server.uri}),
 }
 
 every_kind = pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.ext.limiter.apps import Clock
-from tests.ext.limiter.servers import Memcached, Redis, Server
+from tests.ext.servers import Memcached, Redis, Server
 
 
 @pytest.fixture

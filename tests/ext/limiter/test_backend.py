@@ -18,7 +18,7 @@ from quaff.ext.limiter.util import get_remote_address
 from quaff.stores.breaker import StoreUnavailable
 from quaff.stores.shared_counters import SharedCounters
 from tests.ext.limiter.apps import Clock
-from tests.ext.limiter.servers import Server
+from tests.ext.servers import Server
 
 ITEM = parse("3/minute")
 ARGS = ("someone", "somewhere")

@@ -12,7 +12,7 @@ from quaff.ext.limiter import ExemptionScope, Limiter, MetaLimit
 from quaff.ext.limiter.commands import cli, function_name
 from quaff.views import View
 from tests.ext.limiter.apps import limited_app, make_app, statuses
-from tests.ext.limiter.servers import Server
+from tests.ext.servers import Server
 
 
 def kitchen_app(**options: Any) -> tuple[Quaff, Limiter]:

@@ -20,7 +20,7 @@ from quaff.ext.limiter.memory import MemoryStorage
 from quaff.ext.limiter.verdict import Outcome
 from quaff.stores.shared_counters import SharedCounters
 from tests.ext.limiter.apps import Clock, every_strategy
-from tests.ext.limiter.servers import Server
+from tests.ext.servers import Server
 
 ITEM = parse("3/minute")
 ARGS = ("someone", "somewhere")

@@ -11,7 +11,7 @@ from quaff import Quaff, websocket
 from quaff.errors import WebSocketDisconnect
 from quaff.ext.limiter import Limiter
 from tests.ext.limiter.apps import Clock, both_pipelines, from_address, limited_app, make_app, user_name
-from tests.ext.limiter.servers import Server
+from tests.ext.servers import Server
 
 
 def echo_app(compiled: bool, text: str = "2/minute", **options: Any) -> tuple[Quaff, Limiter]:

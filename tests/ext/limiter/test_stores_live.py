@@ -26,7 +26,7 @@ from tests.ext.limiter.apps import (
     statuses_on_loop,
     user_name,
 )
-from tests.ext.limiter.servers import Server
+from tests.ext.servers import Server
 
 PATIENT = {"RATELIMIT_STORAGE_TIMEOUT": 30}
 """For tests of what a store counts, on a machine that is busy."""

@@ -16,8 +16,8 @@ from quaff.ext.caching.backends import MemcachedCache, SASLMemcachedCache, Sprea
 from quaff.ext.caching.backends.memcache import _address, pylibmc_client
 from quaff.ext.caching.keys import stored_key
 from quaff.ext.caching.settings import read_settings
-from tests.ext.caching.servers import Memcached, running
 from tests.ext.caching.stores import STRANGE_KEYS, StoreTests
+from tests.ext.servers import Memcached, running
 
 pytestmark = pytest.mark.service("memcached-server")
 

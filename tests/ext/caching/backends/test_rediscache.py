@@ -14,8 +14,8 @@ import redis
 from quaff.ext.caching.backends import RedisCache, RedisClusterCache, RedisSentinelCache
 from quaff.ext.caching.backends.rediscache import client_options, cluster_nodes
 from quaff.ext.caching.settings import read_settings
-from tests.ext.caching.servers import Redis, free_port, running
 from tests.ext.caching.stores import StoreTests
+from tests.ext.servers import Redis, free_port, running
 
 pytestmark = pytest.mark.service("redis-server")
 

@@ -12,8 +12,8 @@ import sqlalchemy
 
 from quaff.ext.caching.backends import SQLCache, sqlcache
 from quaff.ext.caching.settings import CacheSettingsError, read_settings
-from tests.ext.caching.servers import MariaDB, running
 from tests.ext.caching.stores import StoreTests
+from tests.ext.servers import MariaDB, running
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ class TestSQLite(StoreTests):
 class TestMariaDB(StoreTests):
     @pytest.fixture
     def store(self, mariadb: MariaDB) -> Iterator[Any]:
-        store = SQLCache(mariadb.url, timeout=30)
+        store = SQLCache(mariadb.uri, timeout=30)
         store.clear()
         yield store
         store.clear()

@@ -1,4 +1,4 @@
-"""Redis and Memcached for tests: started on a free port, killed, stopped and started again, and always gone afterwards."""
+"""Real store servers for tests: started on a free port, killed, frozen and started again, and always gone afterwards."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from select import select
 from typing import Any
@@ -17,16 +19,28 @@ PATIENCE = 60.0
 """Seconds that a server may take to start. No measure of speed."""
 
 
+def free_port() -> int:
+    """Return a TCP port on 127.0.0.1 that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
 class Server:
-    """A server process with files in a folder of its own."""
+    """A server process.
+
+    :param folder: an empty folder for its files.
+    """
 
     program = ""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -122,10 +136,65 @@ class Memcached(Server):
     @property
     def command(self) -> list[str]:
         """The command line."""
-        user = pwd.getpwuid(os.getuid()).pw_name
-        return ["memcached", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-u", user]
+        return ["memcached", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0", "-u", _user()]
 
     @property
     def uri(self) -> str:
         """The URI of the store."""
         return f"memcached://127.0.0.1:{self.port}"
+
+
+class MariaDB(Server):
+    """A MariaDB server with an empty database `cache`, for `root` without a password."""
+
+    @property
+    def command(self) -> list[str]:
+        """The command line; the first time, the database is made."""
+        data = self.folder / "data"
+        if not data.exists():
+            subprocess.run(
+                ["mariadb-install-db", "--no-defaults", f"--user={_user()}", f"--datadir={data}", "--skip-test-db"],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        (self.folder / "init.sql").write_text("CREATE DATABASE IF NOT EXISTS cache;\n")
+        return [
+            shutil.which("mariadbd") or "mysqld",
+            "--no-defaults",
+            f"--user={_user()}",
+            f"--datadir={data}",
+            f"--socket={self.folder / 's'}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--pid-file={self.folder / 'pid'}",
+            f"--init-file={self.folder / 'init.sql'}",
+            "--skip-grant-tables",
+            "--skip-networking=0",
+            "--innodb-buffer-pool-size=16M",
+        ]
+
+    @property
+    def uri(self) -> str:
+        """The URL of the database, for SQLAlchemy."""
+        return f"mysql+pymysql://root@127.0.0.1:{self.port}/cache"
+
+    def is_up(self) -> bool:
+        """Tell whether the server answers."""
+        import pymysql
+
+        try:
+            pymysql.connect(host="127.0.0.1", port=self.port, user="root", database="cache", connect_timeout=5).close()
+        except pymysql.err.Error as error:
+            raise OSError(str(error)) from error
+        return True
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Run a server for a block."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
