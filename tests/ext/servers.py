@@ -36,8 +36,6 @@ class Server:
     :param folder: an empty folder for its files.
     """
 
-    program = ""
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
@@ -102,12 +100,10 @@ def _pause() -> None:
 class Redis(Server):
     """A Redis server, or a Valkey one, that keeps nothing on disk."""
 
-    program = "redis-server"
-
     @property
     def command(self) -> list[str]:
         """The command line."""
-        name = shutil.which("redis-server") or shutil.which("valkey-server") or self.program
+        name = shutil.which("redis-server") or shutil.which("valkey-server") or "redis-server"
         return [name, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
 
     @property
@@ -130,8 +126,6 @@ class Redis(Server):
 
 class Memcached(Server):
     """A Memcached server."""
-
-    program = "memcached"
 
     @property
     def command(self) -> list[str]:

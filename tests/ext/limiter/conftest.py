@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.ext.limiter.apps import Clock
-from tests.ext.servers import Memcached, Redis, Server
+from tests.ext.servers import Memcached, Redis, Server, running
 
 
 @pytest.fixture
@@ -19,30 +17,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def _run(kind: type[Server], folder: Path) -> Iterator[Server]:
-    if shutil.which(kind.program) is None:
-        message = f"there is no program {kind.program}; install it"
-        if os.environ.get("QUAFF_REQUIRE_SERVICES") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    server = kind(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
-
-
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[Server]:
+def redis_server(tmp_path: Path, require_service: Callable[[str], str]) -> Iterator[Server]:
     """Give a running Redis of the test's own."""
-    yield from _run(Redis, tmp_path)
+    require_service("redis-server")
+    with running(Redis(tmp_path)) as server:
+        yield server
 
 
 @pytest.fixture
-def memcached_server(tmp_path: Path) -> Iterator[Server]:
+def memcached_server(tmp_path: Path, require_service: Callable[[str], str]) -> Iterator[Server]:
     """Give a running Memcached of the test's own."""
-    yield from _run(Memcached, tmp_path)
+    require_service("memcached-server")
+    with running(Memcached(tmp_path)) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
