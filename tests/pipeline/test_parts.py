@@ -23,6 +23,7 @@ from quaff.pipeline.parts import (
     put_headers,
 )
 from quaff.pipeline.phases import Stage
+from quaff.pipeline.results import Answer
 from quaff.testing.websocket import HandshakeRefused
 from quaff.views import MethodView, View
 
@@ -173,6 +174,32 @@ def test_a_guard_answers_first(way: tuple[Quaff, Callable[..., Any]], path: str)
     )
     response = ask(app, path)
     assert (response.status_code, response.headers["X-Stop"], response.headers["X-A"]) == (429, "1", "1")
+
+
+@pytest.mark.parametrize("path", ["/text", "/json", "/async", "/missing", "/user/7"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_guard_may_have_a_finished_answer(way: tuple[Quaff, Callable[..., Any]], path: str, method: str) -> None:
+    """A finished answer is sent with its status, headers and body, and with the headers of batteries."""
+    app, ask = way
+    answer = Answer.of("307 TEMPORARY REDIRECT", b"elsewhere", [("Content-Type", "text/plain"), ("Location", "/away")])
+    codes: list[int] = []
+    app.add_battery(
+        Given(
+            guard(lambda context: answer),
+            Part(
+                stage=Stage.HEADERS,
+                headers=(("X-A", "1"),),
+                add_headers=lambda context, code, headers: codes.append(code),
+            ),
+        )
+    )
+    for _ in range(2):
+        response = ask(app, path, method=method)
+        assert (response.status, response.data) == ("307 TEMPORARY REDIRECT", b"elsewhere" if method == "GET" else b"")
+        assert (response.headers["Location"], response.headers["X-A"]) == ("/away", "1")
+        assert response.headers["Content-Type"] == "text/plain"
+        assert response.headers.getlist("Content-Length") == ["9"]
+    assert codes == [307, 307]
 
 
 def test_a_guard_lets_pass(way: tuple[Quaff, Callable[..., Any]]) -> None:

@@ -43,7 +43,7 @@ def acted_expression(plan: Plan, made: str) -> str:
     if all(part.finish is None or part.acts_on is None for part in plan.parts.finishers) or plan.wants_response:
         return made
     # An error that was finished beforehand has a status of its own.
-    is_plain = "acted is not None and kind is not Answer" if plan.route is None else "acted is not None"
+    is_plain = "acted is not None and kind is not Answer" if plan.may_be_answered else "acted is not None"
     return f"of_body(acted, headers[0][1]) if {is_plain} else {made}"
 
 
@@ -53,7 +53,7 @@ def direct_header_lines(plan: Plan, scope: Scope) -> list[str]:
     if not adding:
         return []
     scope.add("Headers", Headers)
-    code = "rv.code if kind is Answer else 200" if plan.route is None else "200"
+    code = "rv.code if kind is Answer else 200" if plan.may_be_answered else "200"
     # PERF: what `Headers.wrap` does, without the call; `new` is that of `object`.
     lines = [f"code = {code}", "wrapped = new(Headers)", "wrapped._list = headers"]
     lines += [f"{name}(context, code, wrapped)" for name in scope.add_all("add_headers", adding)]

@@ -28,6 +28,7 @@ from werkzeug.routing import Rule
 from ..headers import add_vary
 from ..helpers import _split_blueprint_path
 from .phases import Stage
+from .results import Answer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,7 +91,10 @@ class Part:
     """Where the part stands among the others."""
 
     guard: Callable[[Any], Any] | None = None
-    """Called with the context; what it returns, unless None, is the result in place of the view's. It may raise."""
+    """Called with the context; what it returns, unless None, is the result in place of the view's. It may raise.
+
+    PERF: an `Answer` (`results.py`) is sent without a response object where nobody wants one.
+    """
 
     headers: Pairs = ()
     """Headers of every response, unless that has one of the name already; `Vary` is added to what is there."""
@@ -226,7 +230,7 @@ class PartsOfRoute:
         for part in self.guards:
             answer = part.guard(context)  # type: ignore[misc]  # a guard has one
             if answer is not None:
-                return answer
+                return answer.response(context.app.response_class) if type(answer) is Answer else answer
         return None
 
     def finish(self, context: Any, response: Any) -> Any:

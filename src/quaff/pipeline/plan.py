@@ -105,6 +105,11 @@ class Plan:
         )
 
     @property
+    def may_be_answered(self) -> bool:
+        """Whether the result may be an `Answer`: of a guard, or for an error of routing."""
+        return self.route is None or bool(self.parts.guards)
+
+    @property
     def may_see_arguments(self) -> bool:
         """Whether something runs before the view that could change its arguments."""
         return (

@@ -18,7 +18,9 @@ LENGTHS: Final = tuple(("Content-Length", str(length)) for length in range(2048)
 
 
 class Answer:
-    """A finished error response: status line, headers and body are worked out once.
+    """A finished response: status line, headers and body are worked out already, and no response object is needed for it.
+
+    A guard may return one (`parts.py`), and so are errors of routing answered.
 
     :param exception: the HTTP error that it answers.
     """
@@ -31,6 +33,20 @@ class Answer:
         self.status: str = response.status
         self.body: bytes = response.get_data()
         self.headers: list[tuple[str, str]] = list(response.headers)
+
+    @classmethod
+    def of(cls, status: str, body: bytes, headers: list[tuple[str, str]]) -> Answer:
+        """Return one that is made of its parts, unchecked.
+
+        :param status: with its words, `302 FOUND`; `quaff.wrappers.STATUS_LINES` has them.
+        :param headers: all that are sent, `Content-Type` first; `Content-Length` is added.
+        """
+        self = cls.__new__(cls)
+        self.code = int(status[:3])
+        self.status = status
+        self.body = body
+        self.headers = [headers[0], ("Content-Length", str(len(body))), *headers[1:]]
+        return self
 
     def response(self, cls: type[Response]) -> Response:
         """Return a response object of its own for one request."""

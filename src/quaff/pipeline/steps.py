@@ -217,15 +217,11 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         scope.add("opens_session_to_refresh", opens_session_to_refresh)
         guard += f" and not ({_HAS_COOKIE[scope.native]} and opens_session_to_refresh(context))"
     lines = ["body = None", f"if {guard}:", "    kind = type(rv)"]
-    if plan.route is None:
+    finished = ["        body = rv.body", f"        headers = [*rv.headers{constants}]", "        status = rv.status"]
+    if plan.may_be_answered:
         scope.add("Answer", Answer)
-        lines += [
-            "    if kind is Answer:",
-            "        body = rv.body",
-            f"        headers = [*rv.headers{constants}]",
-            "        status = rv.status",
-            "    elif kind is str:",
-        ]
+    if plan.route is None:
+        lines += ["    if kind is Answer:", *finished, "    elif kind is str:"]
     else:
         lines.append("    if kind is str:")
     lines += [
@@ -242,6 +238,8 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         f"        headers = [HTML, {length}]",
         "        status = '200 OK'",
     ]
+    if plan.route is not None and plan.may_be_answered:
+        lines += ["    elif kind is Answer:", *finished]
     return lines
 
 

@@ -16,6 +16,7 @@ from werkzeug.routing import Rule
 from ...headers import add_vary
 from ...pipeline.parts import Part
 from ...pipeline.phases import Stage
+from ...pipeline.results import Answer
 from .origins import OriginRules, judge_handshake
 from .policy import KNOWN_MAX, LONGEST_KNOWN, METHOD_KEY, ORIGIN_KEY, Pairs, Policy, put_answer, put_pairs
 from .problems import LOG, shown
@@ -124,6 +125,7 @@ class Preflights:
 
         self._choose = choose
         self._known: dict[tuple[str, str, str], Policy | None] = {}
+        self._answers: dict[tuple[str, str], Answer] = {}
 
     def policy_of(self, context: Any) -> Policy | None:
         """Return the policy of a request with `Access-Control-Request-Method`."""
@@ -163,7 +165,26 @@ class Preflights:
             return None
         if self.policy_of(context) is None:
             return None
-        return context.app.make_default_options_response()
+        app = context.app
+        if app.overrides("make_default_options_response"):
+            return app.make_default_options_response()
+        return self._answer(context)
+
+    def _answer(self, context: Any) -> Answer:
+        """Return what `app.make_default_options_response` makes, as a finished answer that is remembered."""
+        environ = context.environ
+        path: str = environ.get("PATH_INFO", "")
+        key = (environ.get("HTTP_HOST", ""), path)
+        answer = self._answers.get(key)
+        if answer is None:
+            allow = ", ".join(sorted(context.url_adapter.allowed_methods()))
+            kind = context.app.response_class().headers["Content-Type"]
+            answer = Answer.of("200 OK", b"", [("Content-Type", kind), ("Allow", allow)])
+            if len(path) <= LONGEST_KNOWN:
+                if len(self._answers) >= KNOWN_MAX:
+                    self._answers.clear()
+                self._answers[key] = answer
+        return answer
 
     def add_headers(self, context: Any, code: int, headers: Any) -> None:
         """Add the headers to the answer of a preflight, or of any other request."""
