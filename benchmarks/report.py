@@ -21,11 +21,16 @@ def results_path(folder: Path, facts: Results) -> Path:
 
 
 def save(folder: Path, facts: Results, measured: Results) -> Path:
-    """Write the JSON and Markdown files; sections that were not measured this time keep their last figures."""
+    """Write the JSON and Markdown files; sections that were not measured this time keep their last figures.
+
+    Each section says on which machine it was measured: the last one need not be that of the others.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = results_path(folder, facts)
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    results = {**{key: earlier[key] for key in SECTIONS if key in earlier}, **facts, **measured}
+    kept = {key: {"machine": earlier["machine"], **earlier[key]} for key in SECTIONS if key in earlier}
+    new = {key: {**section, "machine": facts["machine"]} for key, section in measured.items()}
+    results = {**kept, **facts, **new}
     path.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(as_markdown(results), encoding="utf-8")
     return path
@@ -76,8 +81,17 @@ def as_markdown(results: Results) -> str:
     for name, write in writers.items():
         if name in results:
             when = results[name]["measured"] + (" (a quick look, not a result)" if results[name]["quick"] else "")
-            parts.append(f"{write(results[name])}\nMeasured {when}.\n")
+            parts.append(f"{write(results[name])}\nMeasured {when}{elsewhere(results, name)}.\n")
     return "\n".join(parts)
+
+
+def elsewhere(results: Results, name: str, usual: str | None = None) -> str:
+    """Return ` on MACHINE` for a section that was measured on another machine than the *usual* one, or nothing.
+
+    :param usual: by default the machine of the last measurement.
+    """
+    machine = results[name].get("machine", results["machine"])
+    return "" if machine == (usual or results["machine"]) else f" on {machine}"
 
 
 def in_process_part(section: Results) -> str:
@@ -300,7 +314,9 @@ def summary(everything: Sequence[Results]) -> str:
         for row in newest["in_process"]["rows"]
         if row["bar"] is not None
     ]
-    return f"{table(head, rows)}{http_line(newest)}{protocols_line(newest)}{batteries_line(newest)}\n{newest['machine']}.\n"
+    machine = newest["in_process"].get("machine", newest["machine"])
+    lines = f"{http_line(newest)}{protocols_line(newest)}{batteries_line(newest, machine)}"
+    return f"{table(head, rows)}{lines}\n{machine}.\n"
 
 
 def http_line(results: Results) -> str:
@@ -328,8 +344,11 @@ def protocols_line(results: Results) -> str:
     return f"\nThe same from an `async def`, each on its usual server: {rates}.\n"
 
 
-def batteries_line(results: Results) -> str:
-    """Return what all batteries together add as one sentence, nothing when it was not measured."""
+def batteries_line(results: Results, usual: str) -> str:
+    """Return what all batteries together add as one sentence, nothing when it was not measured.
+
+    :param usual: the machine that is named below; another one is named here.
+    """
     rows = [row for row in results.get("batteries", {}).get("rows", []) if row["kind"] == "together"]
     if not rows:
         return ""
@@ -337,7 +356,7 @@ def batteries_line(results: Results) -> str:
     return (
         "\nCORS, security headers, a rate limit, trusted proxies, compression and a cache in one app add "
         f"{added['quaff']:.1f} µs to a request; Flask's extensions for the same add {added['flask']:.0f} µs, "
-        f"and Flask alone takes {flask:.0f} µs.\n"
+        f"and Flask alone takes {flask:.0f} µs{elsewhere(results, 'batteries', usual)}.\n"
     )
 
 

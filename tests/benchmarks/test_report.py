@@ -128,6 +128,20 @@ def test_sections_not_measured_keep_their_figures(tmp_path: Path) -> None:
     assert kept["python"] == "3.13.1"
 
 
+def test_each_section_keeps_its_machine(tmp_path: Path) -> None:
+    """What was measured on another machine says so, in the report and below the README's table."""
+    report.save(tmp_path, FACTS, EVERYTHING)
+    later = {"batteries": {**BATTERIES, **STAMP}}
+    path = report.save(tmp_path, {**FACTS, "machine": "Another one"}, later)
+    kept = json.loads(path.read_text())
+    assert (kept["in_process"]["machine"], kept["batteries"]["machine"]) == (FACTS["machine"], "Another one")
+    text = path.with_suffix(".md").read_text()
+    assert text.count(f"Measured 2030-01-02 on {FACTS['machine']}.") == len(EVERYTHING) - 1
+    summary = report.summary([kept])
+    assert summary.endswith(f"\n{FACTS['machine']}.\n")
+    assert "µs on Another one.\n" in summary
+
+
 def test_the_report_has_a_table_per_section() -> None:
     """Every section is there with its figures, its verdicts, and what could not be measured."""
     text = report.as_markdown({**FACTS, **EVERYTHING})
@@ -235,8 +249,8 @@ def test_the_summary_tells_what_batteries_add() -> None:
     """One sentence about all of them together; none where they were not measured."""
     text = report.summary([{**FACTS, **EVERYTHING}])
     assert "a cache in one app add 1.9 µs to a request; Flask's extensions for the same add 20 µs, and Flask" in text
-    assert report.batteries_line({"batteries": {**BATTERIES, "rows": [CASE]}}) == ""
-    assert report.batteries_line(FACTS) == ""
+    assert report.batteries_line({"batteries": {**BATTERIES, "rows": [CASE]}}, "a machine") == ""
+    assert report.batteries_line(FACTS, "a machine") == ""
 
 
 def test_the_readme_is_filled_between_its_markers(tmp_path: Path) -> None:
