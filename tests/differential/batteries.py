@@ -9,6 +9,7 @@ from werkzeug.exceptions import TooManyRequests
 
 from quaff.pipeline.parts import Battery, Part, Target
 from quaff.pipeline.phases import Stage
+from quaff.pipeline.results import Answer
 
 
 class Random(Battery):
@@ -36,6 +37,16 @@ def _answering(built: Any) -> Part:
         return ("answered", 418, {"X-Answered": "1"}) if len(_path(context)) % 2 else None
 
     return Part(stage=Stage.CORS, guard=guard)
+
+
+def _finished(built: Any) -> Part:
+    answer = Answer.of("403 FORBIDDEN", b"finished", [("Content-Type", "text/plain"), ("X-Finished-Answer", "1")])
+
+    def guard(context: Any) -> Any:
+        built.note("guard with a finished answer")
+        return answer if len(_path(context)) % 2 == 0 else None
+
+    return Part(stage=Stage.HTTPS, guard=guard)
 
 
 def _raising(built: Any) -> Part:
@@ -101,6 +112,7 @@ def _failing(built: Any) -> Part:
 PARTS: dict[str, Callable[[Any], Part]] = {
     "passing guard": _passing,
     "answering guard": _answering,
+    "finished answer": _finished,
     "raising guard": _raising,
     "reading guard": _reading,
     "constant headers": _constant,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from werkzeug.exceptions import TooManyRequests
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from quaff import Blueprint, Quaff, Response, g, redirect, session, websocket
 from quaff.pipeline.parts import (
@@ -200,6 +201,42 @@ def test_a_guard_may_have_a_finished_answer(way: tuple[Quaff, Callable[..., Any]
         assert response.headers["Content-Type"] == "text/plain"
         assert response.headers.getlist("Content-Length") == ["9"]
     assert codes == [307, 307]
+
+
+class OwnResponse(Response):
+    """A response class of the app's own."""
+
+    default_status = 201
+
+
+RESPONSE_CLASSES = {
+    "a subclass": {"response_class": OwnResponse},
+    "Werkzeug's": {"response_class": WerkzeugResponse},
+    "make_response": {"make_response": lambda rv: rv if isinstance(rv, Response) else Response(f"made of {rv}")},
+}
+
+
+@pytest.mark.parametrize("name", RESPONSE_CLASSES)
+@pytest.mark.parametrize("path", ["/text", "/missing"])
+def test_a_finished_answer_becomes_a_response_of_the_app(
+    way: tuple[Quaff, Callable[..., Any]], name: str, path: str
+) -> None:
+    """Where the app makes its responses itself, a finished answer is one of its class, with its own status."""
+    app, ask = way
+    for attribute, value in RESPONSE_CLASSES[name].items():
+        setattr(app, attribute, value)
+    answer = Answer.of("403 FORBIDDEN", b"no", [("Content-Type", "text/plain")])
+    kinds: list[type] = []
+    app.add_battery(
+        Given(
+            guard(lambda context: answer),
+            Part(stage=Stage.HEADERS, finish=lambda context, response: kinds.append(type(response)) or response),
+        )
+    )
+    response = ask(app, path)
+    assert (response.status, response.get_data()) == ("403 FORBIDDEN", b"no")
+    assert response.headers.getlist("Content-Length") == ["2"]
+    assert kinds == [app.response_class]
 
 
 def test_a_guard_lets_pass(way: tuple[Quaff, Callable[..., Any]]) -> None:

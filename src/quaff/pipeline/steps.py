@@ -199,6 +199,10 @@ def result_lines(plan: Plan, scope: Scope) -> list[str]:
         # PERF: the commonest result without the call in between.
         made = "of_body(rv.encode(), html) if type(rv) is str else make_plain_response(app, rv)"
         lines.append(f"    response = {acted_expression(plan, made)}")
+    elif plan.may_be_answered:
+        scope.add("Answer", Answer)
+        made = "rv.response(app.response_class) if type(rv) is Answer else rv"
+        lines.append(f"    response = app.make_response({made})")
     else:
         lines.append("    response = app.make_response(rv)")
     return lines
