@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
 from inspect import iscoroutinefunction
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -184,23 +184,23 @@ def _all_marks(view: Callable[..., Any]) -> Iterator[Mark]:
         yield from getattr(getattr(view.view_class, name.lower(), None), _MARKS, ())  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PartsOfRoute:
-    """All parts for one route and method, in their order."""
+    """All parts for one route and method, in their order. What follows from them is worked out once."""
 
     parts: tuple[Part, ...]
 
-    @property
+    @cached_property
     def guards(self) -> tuple[Part, ...]:
         """The parts with a guard."""
         return tuple(part for part in self.parts if part.guard is not None)
 
-    @property
+    @cached_property
     def finishers(self) -> tuple[Part, ...]:
         """The parts with something to call when there is a response."""
         return tuple(part for part in self.parts if part.finish is not None or part.add_headers is not None)
 
-    @property
+    @cached_property
     def headers(self) -> Pairs:
         """The constant headers of all parts: the first of a name, and one `Vary` with all that the parts name."""
         found: dict[str, tuple[str, str]] = {}
@@ -213,7 +213,7 @@ class PartsOfRoute:
                 found.setdefault(key, (name, value))
         return tuple(found.values())
 
-    @property
+    @cached_property
     def needs_response(self) -> bool:
         """Whether each request needs a response object."""
         return any(part.finish is not None and part.acts_on is None for part in self.parts)

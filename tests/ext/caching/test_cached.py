@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import cachelib.simple
 import pytest
 from werkzeug.exceptions import NotFound
 
@@ -17,29 +16,13 @@ from quaff.ext.caching import Cache, CachedResponse
 from quaff.ext.caching.cached import answered_by
 from quaff.views import MethodView, View
 from tests.ext.caching.apps import PIPELINES, WAYS, Counted, make_app
+from tests.ext.caching.conftest import Turned
 
 
 @pytest.fixture(params=PIPELINES, ids=["compiled", "reference"])
 def compiled(request: pytest.FixtureRequest) -> bool:
     """Give both pipelines."""
     return bool(request.param)
-
-
-class Turned:
-    """A clock that a test turns."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Turned:
-    """Give a clock that a test turns, in the place of the store's."""
-    clock = Turned()
-    monkeypatch.setattr(cachelib.simple, "time", clock)
-    return clock
 
 
 RESULTS: dict[str, Callable[[int], Any]] = {

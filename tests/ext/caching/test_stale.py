@@ -8,30 +8,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import cachelib.simple
 import pytest
 
 from quaff import g, request, session
 from quaff.after_response import drain_after_response
 from quaff.ext.caching.stale import environ_for_refresh
 from tests.ext.caching.apps import PIPELINES, WAYS, Counted, make_app
-
-
-class Turned:
-    """A clock that a test turns."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Turned:
-    """Give a clock that a test turns, in the place of the store's."""
-    clock = Turned()
-    monkeypatch.setattr(cachelib.simple, "time", clock)
-    return clock
+from tests.ext.caching.conftest import Turned
 
 
 @pytest.mark.parametrize("compiled", PIPELINES)
