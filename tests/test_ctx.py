@@ -547,3 +547,13 @@ def test_no_references_are_left(app: Quaff) -> None:
     with context:
         pass
     assert sys.getrefcount(context) == 2
+
+
+def test_a_context_keeps_notes(app: Quaff) -> None:
+    """What was noted on a request is found until it ends, under its name and nowhere else."""
+    with app.test_request_context() as context, app.test_request_context() as other:
+        assert (context.notes, context.noted("a")) == (None, None)
+        context.note("a", 1)
+        context.note("b", None)
+        assert (context.noted("a"), context.noted("b"), context.noted("c")) == (1, None, None)
+        assert other.noted("a") is None

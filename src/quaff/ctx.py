@@ -177,6 +177,12 @@ class RequestContext:
     after_functions: list[Callable[[Any], Any]] | None = None
     """What `after_this_request` registered, or None."""
 
+    notes: dict[str, Any] | None = None
+    """What the batteries know of the request by now, by names of their own, or None.
+
+    PERF: in a dict of its own, because looking into `__dict__` makes CPython build one.
+    """
+
     after_response_calls: list[Callable[[], Any]] | None = None
     """What `app.after_response` was given, or None."""
 
@@ -328,6 +334,16 @@ class RequestContext:
         if self.after_functions is None:
             self.after_functions = []
         return self.after_functions
+
+    def note(self, name: str, value: Any) -> None:
+        """Remember *value* for the rest of the request."""
+        if self.notes is None:
+            self.notes = {}
+        self.notes[name] = value
+
+    def noted(self, name: str) -> Any:
+        """Return what was noted under *name*, or None."""
+        return None if self.notes is None else self.notes.get(name)
 
     def open_session(self) -> Any:
         """Ask the app's session interface for the session and keep it."""

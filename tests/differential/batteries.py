@@ -99,6 +99,53 @@ def _spared(built: Any) -> Part:
     return Part(stage=Stage.COMPRESS, finish=finish, acts_on=lambda context, body: len(body) > 10)
 
 
+def _changing(built: Any) -> Part:
+    """A finisher that changes longer bodies, with and without a response object."""
+
+    def finish_body(context: Any, code: int, body: bytes, headers: Any) -> bytes:
+        headers["X-Was"] = f"{code} {len(body)}"
+        headers["Content-Length"] = str(len(body) + 1)
+        return body + b"!"
+
+    def finish(context: Any, response: Any) -> Any:
+        if not response.is_streamed and not response.direct_passthrough and len(response.get_data()) >= 6:
+            body = finish_body(context, response.status_code, response.get_data(), response.headers)
+            response.set_data(body)
+        return response
+
+    return Part(stage=Stage.COMPRESS, finish=finish, finish_body=finish_body, min_size=6)
+
+
+def _noted(built: Any) -> Part:
+    """A guard, and what finishes only the requests on which it left a note."""
+
+    def guard(context: Any) -> None:
+        if len(_path(context)) % 2:
+            context.note("differential", _path(context))
+
+    def finish(context: Any, response: Any) -> Any:
+        built.note("finish noted", context.noted("differential"))
+        response.headers["X-Noted"] = "1"
+        return response
+
+    def add(context: Any, code: int, headers: Any) -> None:
+        built.note("add to noted", context.noted("differential"), code)
+        headers["X-Noted-Code"] = str(code)
+
+    return Part(stage=Stage.HTTPS, guard=guard, finish=finish, add_headers=add, noted="differential")
+
+
+def _replacing(built: Any) -> Part:
+    """A finisher that sends another response."""
+
+    def finish(context: Any, response: Any) -> Any:
+        if len(_path(context)) % 3:
+            return response
+        return context.app.response_class("replaced", response.status_code)
+
+    return Part(stage=Stage.LOGIN, finish=finish, headers=(("X-Replaced", "0"), ("Vary", "Cookie")))
+
+
 def _failing(built: Any) -> Part:
     def finish(context: Any, response: Any) -> Any:
         built.note("failing finisher")
@@ -119,6 +166,9 @@ PARTS: dict[str, Callable[[Any], Part]] = {
     "added headers": _adding,
     "finisher": _finishing,
     "spared finisher": _spared,
+    "changing finisher": _changing,
+    "noted finisher": _noted,
+    "replacing finisher": _replacing,
     "failing finisher": _failing,
 }
 """Name -> what makes the part."""

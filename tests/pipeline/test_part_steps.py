@@ -75,6 +75,11 @@ LINES = {
         Part(stage=Stage.LIMIT, finish=finish, acts_on=lambda context, body: False),
         "if body is not None and (acts_on_0(context, body)):",
     ),
+    "a finisher of bodies": (
+        Part(stage=Stage.LIMIT, finish=finish, finish_body=lambda c, code, body, headers: body, min_size=9),
+        "if body is not None and (len(body) >= 9):",
+    ),
+    "a noted finisher": (Part(stage=Stage.LIMIT, finish=finish, noted="n"), "if context.notes is not None:"),
 }
 
 
@@ -108,6 +113,15 @@ COSTS = {
     "constant headers": (0, Part(stage=Stage.HEADERS, headers=(("X-A", "1"), ("Vary", "Origin")))),
     "a guard": (1, Part(stage=Stage.LIMIT, guard=nothing)),
     "headers of the request": (1, Part(stage=Stage.LIMIT, add_headers=nothing)),
+    "what was not noted": (0, Part(stage=Stage.LIMIT, finish=finish, add_headers=nothing, noted="n")),
+    "a body that is too short": (
+        0,
+        Part(stage=Stage.COMPRESS, finish=finish, finish_body=lambda c, code, body, headers: body, min_size=99),
+    ),
+    "a finisher of bodies": (
+        1,
+        Part(stage=Stage.COMPRESS, finish=finish, finish_body=lambda c, code, body, headers: body),
+    ),
     "a finisher with nothing to do": (
         1,
         Part(stage=Stage.COMPRESS, finish=finish, acts_on=lambda context, body: False),

@@ -24,7 +24,7 @@ from quaff.pipeline.parts import (
     put_headers,
 )
 from quaff.pipeline.phases import Stage
-from quaff.pipeline.results import Answer
+from quaff.pipeline.results import HTML, Answer
 from quaff.testing.websocket import HandshakeRefused
 from quaff.views import MethodView, View
 
@@ -528,6 +528,119 @@ def test_a_wrapped_view_is_called_in_the_compiled_pipeline_only() -> None:
         app = make_app(compiled=compiled)
         app.add_battery(Given(Part(stage=Stage.CACHE, wrap_view=wrap)))
         assert app.test_client().get("/text").text == expected
+
+
+def answering(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a view so that it returns finished answers."""
+    return lambda **values: Answer.of("200 OK", f"answer of {view(**values)}".encode(), [HTML, ("X-Answered", "1")])
+
+
+def test_a_view_may_be_answered() -> None:
+    """What stands for the view may return a finished answer, which has its headers and those of other parts."""
+    app = make_app(compiled=True)
+    adds = Part(stage=Stage.LIMIT, add_headers=lambda context, code, headers: headers.add("X-Code", str(code)))
+    app.add_battery(Given(adds, Part(stage=Stage.CACHE, answer_view=answering, headers=(("X-Constant", "1"),))))
+    answer = app.test_client().get("/text")
+    assert answer.text == "answer of text"
+    assert [answer.headers[name] for name in ("X-Answered", "X-Constant", "X-Code")] == ["1", "1", "200"]
+    assert answer.headers["Content-Length"] == str(len(answer.data))
+
+
+@pytest.mark.parametrize("reason", ["an after_request function", "a finisher before it", "a response class"])
+def test_no_answers_where_the_response_is_not_final(reason: str) -> None:
+    """Where something else may change the response, the view is wrapped as it would be without answers."""
+    app = make_app(compiled=True)
+    if reason == "an after_request function":
+        app.after_request(lambda response: response)
+    elif reason == "a response class":
+        app.response_class = type("Own", (Response,), {"default_status": 202})
+    else:
+        app.add_battery(Given(Part(stage=Stage.CORS, finish=lambda c, r: r, acts_on=lambda c, b: False)))
+    app.add_battery(
+        Given(Part(stage=Stage.CACHE, answer_view=answering, wrap_view=lambda view: lambda **values: "wrapped"))
+    )
+    assert app.test_client().get("/text").text == "wrapped"
+
+
+@pytest.mark.parametrize("path", ["/text", "/json", "/response", "/stream", "/session", "/missing"])
+def test_what_is_not_noted_is_not_finished(way: tuple[Quaff, Callable[..., Any]], path: str) -> None:
+    """A part that waits for a note does nothing in requests without it, and everything in those with it."""
+    app, ask = way
+    wanted: list[bool] = []
+
+    def note(context: Any) -> None:
+        if wanted:
+            context.note("wanted", True)
+
+    def finish(context: Any, response: Any) -> Any:
+        response.headers["X-Finished"] = "1"
+        return response
+
+    def add(context: Any, code: int, headers: Any) -> None:
+        headers["X-Added"] = str(context.noted("wanted"))
+
+    app.add_battery(Given(Part(stage=Stage.LIMIT, guard=note, finish=finish, add_headers=add, noted="wanted")))
+    assert {"X-Finished", "X-Added"}.isdisjoint(dict(ask(app, path).headers))
+    wanted.append(True)
+    headers = ask(app, path).headers
+    assert (headers["X-Finished"], headers["X-Added"]) == ("1", "True")
+
+
+@pytest.mark.parametrize("path", ["/text", "/json", "/response", "/session", "/user/7"])
+def test_a_body_is_finished_without_a_response(way: tuple[Quaff, Callable[..., Any]], path: str) -> None:
+    """`finish_body` and `finish` do the same; the one of both that is cheaper is called."""
+    app, ask = way
+
+    def finish_body(context: Any, code: int, body: bytes, headers: Any) -> bytes:
+        headers["X-Size"] = f"{code} {len(body)}"
+        headers["Content-Length"] = str(2 * len(body))
+        return body * 2
+
+    def finish(context: Any, response: Any) -> Any:
+        response.set_data(finish_body(context, response.status_code, response.get_data(), response.headers))
+        return response
+
+    before = ask(app, path).data
+    app.add_battery(Given(Part(stage=Stage.COMPRESS, finish=finish, finish_body=finish_body)))
+    answer = ask(app, path)
+    assert answer.data == before * 2
+    assert answer.headers["X-Size"] == f"200 {len(before)}"
+    assert answer.headers["Content-Length"] == str(2 * len(before))
+
+
+def test_short_bodies_are_not_looked_at() -> None:
+    """Below its `min_size` neither `acts_on` nor `finish_body` is called."""
+    app = make_app(compiled=True)
+    asked: list[int] = []
+
+    def acts_on(context: Any, body: bytes) -> bool:
+        asked.append(len(body))
+        return False
+
+    def finish_body(context: Any, code: int, body: bytes, headers: Any) -> bytes:
+        asked.append(-len(body))
+        return body
+
+    part = Part(stage=Stage.COMPRESS, finish=lambda c, r: r, acts_on=acts_on, finish_body=finish_body, min_size=5)
+    app.add_battery(Given(part))
+    client = app.test_client()
+    assert (client.get("/text").text, asked) == ("text", [])
+    assert (client.get("/json").data, asked) == (b'{"a":1}\n', [8, -8])
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_constant_headers_come_before_the_finishers(way: tuple[Quaff, Callable[..., Any]], path: str) -> None:
+    """Finishers see the constant headers; a response of their own gets them all the same."""
+    app, ask = way
+    seen: list[str | None] = []
+
+    def finish(context: Any, response: Any) -> Any:
+        seen.append(response.headers.get("X-Constant"))
+        return app.response_class("another", response.status_code)
+
+    app.add_battery(Given(Part(stage=Stage.HEADERS, headers=(("X-Constant", "1"),), finish=finish)))
+    answer = ask(app, path)
+    assert (answer.headers["X-Constant"], set(seen)) == ("1", {"1"})
 
 
 def test_what_a_battery_raises_the_request_gets(way: tuple[Quaff, Callable[..., Any]]) -> None:

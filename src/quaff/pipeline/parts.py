@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from werkzeug.routing import Rule
 
-from ..headers import add_vary
+from ..headers import Headers, add_vary
 from ..helpers import _split_blueprint_path
 from .phases import Stage
 from .results import Answer
@@ -97,7 +97,7 @@ class Part:
     """
 
     headers: Pairs = ()
-    """Headers of every response, unless that has one of the name already; `Vary` is added to what is there."""
+    """Headers of every response, put first, unless it has one of the name already; `Vary` is added to what is there."""
 
     add_headers: Callable[[Any, int, Any], None] | None = None
     """Called with the context, the status code and the response's `Headers`, which it may change."""
@@ -106,11 +106,24 @@ class Part:
     """Called with the context and the response; returns the response to send. For what changes the body or the status."""
 
     acts_on: Callable[[Any, bytes], bool] | None = None
-    """Called with the context and a whole body, 200 OK and HTML or JSON, when nothing but `finish` needs a response object.
+    """Called with the context and a whole body when nothing but `finish` needs a response object.
 
-    When it returns False, `finish` must have nothing to do and is not called. PERF: a response object costs more than the
-    rest of a request. Without this, `finish` is always called.
+    When it returns False, `finish` must have nothing to do (or nothing that `finish_body` does not do) and is not called.
+    PERF: a response object costs more than the rest of a request. Without this and `finish_body`, `finish` is always called.
     """
+
+    finish_body: Callable[[Any, int, bytes, Headers], bytes] | None = None
+    """Does what `finish` does where `acts_on` is False or missing, without a response object.
+
+    Called with the context, the status code, the whole body and the headers, which it may change, `Content-Length`
+    included; returns the body to send.
+    """
+
+    min_size: int = 0
+    """The bytes that a whole body must have for `finish` to change it or its headers. PERF: below, nothing is called."""
+
+    noted: str | None = None
+    """The note (`RequestContext.note`) without which nothing is to be finished and no header added. PERF: as `min_size`."""
 
     wrap_view: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     """Called once with the view, while the route is compiled; returns what is called in its place.
@@ -118,8 +131,19 @@ class Part:
     It is a shortcut only: the reference pipeline calls the view as it is registered, with the same result.
     """
 
+    answer_view: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+    """In place of `wrap_view` where most results are sent without a response object; what it returns may return an `Answer`.
+
+    No part before this one has a finisher there. The `Answer` has all headers that the part gives it.
+    """
+
     blocking: bool = False
     """Whether `guard` or `finish` may wait, for a store over the network: on an event loop they run in a worker thread."""
+
+    @property
+    def is_spared(self) -> bool:
+        """Whether there are requests for which `finish` need not be called."""
+        return bool(self.acts_on or self.finish_body or self.noted or self.min_size)
 
 
 class Battery:
@@ -216,13 +240,25 @@ class PartsOfRoute:
     @cached_property
     def needs_response(self) -> bool:
         """Whether each request needs a response object."""
-        return any(part.finish is not None and part.acts_on is None for part in self.parts)
+        return any(part.finish is not None and not part.is_spared for part in self.parts)
 
-    def wrap_view(self, view: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what the compiled pipeline calls in the place of *view*."""
+    @cached_property
+    def may_answer_views(self) -> bool:
+        """Whether what is called in the place of the view may return an `Answer`."""
+        return any(part.answer_view is not None for part in self.parts)
+
+    def wrap_view(self, view: Callable[..., Any], *, direct: bool) -> Callable[..., Any]:
+        """Return what the compiled pipeline calls in the place of *view*.
+
+        :param direct: whether most results are sent without a response object.
+        """
         for part in self.parts:
-            if part.wrap_view is not None:
+            if direct and part.answer_view is not None:
+                view = part.answer_view(view)
+            elif part.wrap_view is not None:
                 view = part.wrap_view(view)
+            # What is finished before changes what this one would have put into its answer.
+            direct = direct and part.finish is None
         return view
 
     def guard(self, context: Any) -> Any:
@@ -235,12 +271,17 @@ class PartsOfRoute:
 
     def finish(self, context: Any, response: Any) -> Any:
         """Let the parts finish a response; return the response to send."""
+        put_headers(response, self.headers)
+        given = response
         for part in self.finishers:
+            if part.noted is not None and context.noted(part.noted) is None:
+                continue
             if part.finish is not None:
                 response = part.finish(context, response)
             if part.add_headers is not None:
                 part.add_headers(context, response.status_code, response.headers)
-        put_headers(response, self.headers)
+        if response is not given:
+            put_headers(response, self.headers)
         return response
 
     def error_headers(self, context: Any, response: Any) -> list[tuple[str, str]]:

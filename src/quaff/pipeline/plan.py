@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -106,8 +106,8 @@ class Plan:
 
     @property
     def may_be_answered(self) -> bool:
-        """Whether the result may be an `Answer`: of a guard, or for an error of routing."""
-        return self.route is None or bool(self.parts.guards)
+        """Whether the result may be an `Answer`: of a guard, of what stands for the view, or for an error of routing."""
+        return self.route is None or bool(self.parts.guards) or self.parts.may_answer_views
 
     @property
     def may_see_arguments(self) -> bool:
@@ -178,12 +178,6 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
     def synced(groups: list[list[Callable[..., Any]]]) -> tuple[Callable[..., Any], ...]:
         return tuple(sync(function) for function in chain.from_iterable(groups))
 
-    parts = find_parts(app, None if route is None else route.rule, method)
-    view = None
-    if route is not None and not (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
-        function = app.view_functions.get(endpoint) or _view_that_is_missing(endpoint)
-        function = parts.wrap_view(function)
-        view = async_view(function, method) if native else sync(function)
     tears_down = (
         any(app.teardown_request_funcs.get(name) for name in inner_first)
         or bool(app.teardown_appcontext_funcs)
@@ -191,18 +185,18 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
         or app.overrides(*_TEARDOWN_METHODS)
     )
     lazy_session = app.opens_session_lazily()
-    return Plan(
+    plan = Plan(
         app=app,
         revision=revision,
         route=route,
         method=method,
         native=native,
-        view=view,
+        view=None,
         # COMPAT: Flask calls these as they are: an async one never runs.
         preprocessors=tuple(chain.from_iterable(functions(app.url_value_preprocessors, outer_first))),
         before=synced(functions(app.before_request_funcs, outer_first)),
         after=synced([group[::-1] for group in functions(app.after_request_funcs, inner_first)]),
-        parts=parts,
+        parts=find_parts(app, None if route is None else route.rule, method),
         first_request=app.has_first_request_functions(),
         eager_globals=app.app_ctx_globals_class.__init__ is not object.__init__,
         eager_request=not _is_plain_request(app.request_class),
@@ -215,3 +209,8 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
         signals_started=bool(signals.request_started.receivers),
         signals_finished=bool(signals.request_finished.receivers),
     )
+    if route is None or (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
+        return plan
+    view = app.view_functions.get(endpoint) or _view_that_is_missing(endpoint)
+    view = plan.parts.wrap_view(view, direct=not plan.wants_response)
+    return replace(plan, view=async_view(view, method) if native else sync(view))

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from .. import signals
 from .handover import first_answer, parts_of, pass_on, preprocess_all
 from .opening import announce_app_context, open_session_first
-from .part_steps import acted_expression, acts_lines, constant_names, direct_header_lines, finish_lines, guard_lines
+from .part_steps import acted_expression, constant_names, direct_finish_lines, finish_lines, guard_lines
 from .phases import Phase
 from .plan import Plan
 from .results import (
@@ -184,10 +184,7 @@ def result_lines(plan: Plan, scope: Scope) -> list[str]:
     scope.add("type", type)
     lines = ["response = None"]
     if not plan.wants_response:
-        lines += [*_direct_lines(plan, scope), *acts_lines(plan, scope)]
-        header_lines = direct_header_lines(plan, scope)
-        if header_lines:
-            lines += ["if body is not None:", *(f"    {line}" for line in header_lines)]
+        lines += [*_direct_lines(plan, scope), *direct_finish_lines(plan, scope)]
         lines.append("if body is None:")
     else:
         lines.append("if True:")
@@ -224,7 +221,9 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
     finished = ["        body = rv.body", f"        headers = [*rv.headers{constants}]", "        status = rv.status"]
     if plan.may_be_answered:
         scope.add("Answer", Answer)
-    if plan.route is None:
+    # PERF: what is the commonest comes first.
+    is_answered_first = plan.route is None or plan.parts.may_answer_views
+    if is_answered_first:
         lines += ["    if kind is Answer:", *finished, "    elif kind is str:"]
     else:
         lines.append("    if kind is str:")
@@ -242,7 +241,7 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         f"        headers = [HTML, {length}]",
         "        status = '200 OK'",
     ]
-    if plan.route is not None and plan.may_be_answered:
+    if plan.may_be_answered and not is_answered_first:
         lines += ["    elif kind is Answer:", *finished]
     return lines
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quaff.ext.compress.caches import _SEEN, Bounded, DictCache, Memo, body_key, through_cache
+from quaff.ext.compress.caches import _SEEN, Bounded, DictCache, Memo, body_key, sample_of, through_cache
 from quaff.ext.compress.encoders import make_coder
 from quaff.ext.compress.settings import read_settings
 
@@ -113,7 +113,20 @@ def test_memo_keeps_what_is_sent_twice() -> None:
     results = {memo.compress(coder, bytes(bytearray(BODY))) for _ in range(5)}
     assert (len(results), coder.calls) == (1, 2)
     memo.compress(coder, b"once" * 100)
-    assert list(memo.entries) == [("counting 1", BODY)]
+    assert [plain for plain, _ in memo.entries.values()] == [BODY]
+    assert memo.find(coder, BODY) in results
+    assert memo.find(coder, b"once" * 100) is None
+
+
+def test_memo_tells_bodies_apart_that_differ_anywhere() -> None:
+    """Bodies are looked up by a sample of their bytes and then compared: each gets its own compressed form."""
+    memo, coder = Memo(10_000_000), Counting()
+    first = b"0123456789" * 1000
+    others = [first[:place] + b"x" + first[place + 1 :] for place in (*range(100), 5_001, len(first) - 1)]
+    assert len({sample_of(body) for body in others}) < len(others)
+    for body in (first, *others) * 3:
+        assert memo.compress(coder, body) == Counting().compress(body)
+        assert memo.find(coder, body) in (None, Counting().compress(body))
 
 
 def test_memo_tells_forms_apart() -> None:

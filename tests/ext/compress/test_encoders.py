@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import sys
+import threading
 import zlib
 from typing import Any
 
@@ -169,3 +170,43 @@ def test_coders_keep_the_order() -> None:
     """Coders come in the order in which they are asked for."""
     chosen: CompressSettings = read_settings({})
     assert list(make_coders(("gzip", "zstd"), chosen)) == ["gzip", "zstd"]
+
+
+def test_zstd_compressors_serve_again() -> None:
+    """A body gets the same bytes from a compressor that has made others before as from a new one."""
+    coder = make_coder("zstd", read_settings({"COMPRESS_ZSTD_LEVEL": 4}))
+    bodies = [TEXT, b"", b"other " * 999, TEXT[::-1], TEXT]
+    fresh = []
+    for body in bodies:
+        coder.idle.clear()  # type: ignore[attr-defined]
+        fresh.append(coder.compress(body))
+    assert [coder.compress(body) for body in bodies] == fresh
+    assert len(coder.idle) == 1  # type: ignore[attr-defined]
+
+
+def test_a_zstd_compressor_that_failed_is_dropped() -> None:
+    """One whose frame was not ended would put its rest before the next body."""
+    coder = make_coder("zstd", read_settings({"COMPRESS_ZSTD_LEVEL": 5}))
+    with pytest.raises(TypeError):
+        coder.compress("text")  # type: ignore[arg-type]
+    assert coder.idle == []  # type: ignore[attr-defined]
+    assert decompress(coder.compress(TEXT), "zstd") == TEXT
+
+
+def test_few_zstd_compressors_are_kept() -> None:
+    """Threads that compress at once need one each; of those, a few are kept for the next."""
+    coder = make_coder("zstd", read_settings({"COMPRESS_ZSTD_LEVEL": 6}))
+    barrier = threading.Barrier(8)
+    results = []
+
+    def work() -> None:
+        barrier.wait(60)
+        results.extend(coder.compress(TEXT * 20) for _ in range(20))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(results)) == 1
+    assert 1 <= len(coder.idle) <= 4  # type: ignore[attr-defined]

@@ -24,6 +24,9 @@ from quaff import (
 )
 from quaff.ext.compress.negotiation import choose_coding
 from quaff.ext.compress.settings import CODINGS
+from quaff.pipeline.parts import Battery, Part, Target
+from quaff.pipeline.phases import Stage
+from tests.contracts.test_calls import answer, calls_of, environ
 from tests.ext.compress.apps import ALL, PAGE, both_pipelines, get, get_on_loop, make_app, read, varies
 
 STRONG, WEAK = '"abc"', 'W/"abc"'
@@ -498,3 +501,85 @@ def test_pipelines_agree(
     assert names[0] == names[1] == names[2]
     if method != "HEAD" and status != 204:
         assert read(answers[0]) == body.encode()
+
+
+class Saying(Battery):
+    """A battery that says things about the response, of which some matter for its body."""
+
+    def __init__(self, constant: tuple[tuple[str, str], ...], added: tuple[tuple[str, str], ...]) -> None:
+        self.constant = constant
+        self.added = added
+
+    def parts_for(self, target: Target) -> Iterator[Part]:
+        yield Part(stage=Stage.CORS, headers=self.constant, add_headers=self.add)
+
+    def add(self, context: Any, code: int, headers: Any) -> None:
+        """Add the headers of a request."""
+        for name, value in self.added:
+            headers.add(name, value)
+
+
+HEADERS = st.lists(
+    st.sampled_from(
+        [
+            ("Vary", "Origin"),
+            ("Vary", "Cookie, accept-encoding"),
+            ("Cache-Control", "private"),
+            ("Cache-Control", "public, no-transform"),
+            ("ETag", STRONG),
+            ("ETag", WEAK),
+            ("Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT"),
+            ("Content-Encoding", "own"),
+            ("X-Other", "1"),
+        ]
+    ),
+    max_size=2,
+    unique_by=lambda pair: pair[0],
+).map(tuple)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.sampled_from([0, 100, 490, 500, 3000, 70_000]),
+    accept=st.sampled_from([None, "", ALL, "gzip", "br;q=0.5, gzip;q=0.4", "*;q=0", "identity"]),
+    kind=st.sampled_from(["text", "bytes", "dict"]),
+    constant=HEADERS,
+    added=HEADERS,
+    sent=st.dictionaries(
+        st.sampled_from(["If-None-Match", "If-Modified-Since", "If-Match", "Authorization", "Range", "Sec-Fetch-Site"]),
+        st.sampled_from([STRONG, '"abc:br", "abc:gzip", "abc:zstd"', "Wed, 21 Oct 2015 07:28:00 GMT", "cross-site"]),
+        max_size=2,
+    ),
+    method=st.sampled_from(["GET", "HEAD", "POST"]),
+)
+def test_bodies_are_finished_alike_without_a_response(
+    size: int, accept: str | None, kind: str, constant: Any, added: Any, sent: dict[str, str], method: str
+) -> None:
+    """What is sent without a response object is what `finish` would have made of it, whatever other batteries say."""
+    text = (PAGE * 50)[:size]
+    view: Callable[[], Any] = {"text": lambda: text, "bytes": text.encode, "dict": lambda: {"a": text}}[kind]
+    answers = []
+    for compiled in (True, False):
+        app = app_of(view, compiled)
+        app.add_battery(Saying(constant, added))
+        # The third one is found in the memo.
+        cookie = {**sent, "Cookie": "a=b"}
+        answers += [get(app, accept=accept, method=method, headers=cookie) for _ in range(3)]
+    assert len({(answer.status, answer.data) for answer in answers}) == 1
+    headers = [sorted((name.lower(), value) for name, value in answer.headers) for answer in answers]
+    assert all(found == headers[0] for found in headers)
+
+
+def test_text_takes_no_response_object() -> None:
+    """A text or a dict is compressed in the compiled pipeline without a call of `finish`, and so is what only varies."""
+    for view in (lambda: PAGE, lambda: {"a": PAGE}):
+        app = app_of(view)
+        for accept in (ALL, None):
+            sent = environ("/")
+            if accept is not None:
+                sent["HTTP_ACCEPT_ENCODING"] = accept
+            for _ in range(3):
+                answer(app, sent)
+            calls = calls_of(answer, app, sent)
+            assert "finisher.py:finish_body" in calls
+            assert not {"finisher.py:finish", "wrappers.py:of_body"} & set(calls)

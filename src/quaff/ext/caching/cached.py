@@ -23,7 +23,7 @@ from .variants import is_known, value_of
 from .watch import Watch
 
 SHOWN: Final = "_quaff_cached"
-"""The attribute of a request context that tells the part of the route (`part.py`) about the page."""
+"""The name of the note that tells the part of the route (`part.py`) about the page."""
 
 
 Shown = tuple[Any, str | None, bool]
@@ -180,7 +180,7 @@ class CachedEngine(Engine):
         etag = None if page is None else page.etag
         if etag is None and self.wants_etag(look.bound.settings.etag) and self.is_of_path:
             etag = _etag(look.bound.app, value)
-        look.context.__dict__[SHOWN] = (self, etag, is_hit)
+        look.context.note(SHOWN, (self, etag, is_hit))
 
     def announce(self, look: Look) -> None:
         """Send the signal for a hit or a miss."""

@@ -9,7 +9,10 @@ from werkzeug.http import is_resource_modified, parse_etags
 
 from ...streaming import AsyncBody
 
-_CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_MATCH")
+
+def has_conditions(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a request has validators, so that its answer may be 304 or 412."""
+    return "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MODIFIED_SINCE" in environ or "HTTP_IF_MATCH" in environ
 
 
 def coded_etag(etag: str, coding: str) -> str:
@@ -35,7 +38,7 @@ def judge_conditions(environ: Mapping[str, Any], etag: str | None, last_modified
     :param etag: the `ETag` header of the response as it would be sent.
     :param last_modified: its `Last-Modified` header.
     """
-    if not any(condition in environ for condition in _CONDITIONS):
+    if not has_conditions(environ):
         return None
     if environ.get("REQUEST_METHOD") not in {"GET", "HEAD"}:
         return None

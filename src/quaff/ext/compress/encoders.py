@@ -9,6 +9,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Protocol
 
@@ -21,6 +22,9 @@ _ZSTD_LEVEL_WITH_LARGER_WINDOW: Final = 20
 _THREAD_SIZE: Final = 64 * 1024
 _SLOW_THREAD_SIZE: Final = 4 * 1024
 _SLOW_FROM: Final = {"br": 7, "zstd": 10}
+
+_IDLE: Final = 4
+"""Compressors that are kept for each level: as many as threads may need at once. One has about a megabyte."""
 
 _GZIP_WBITS: Final = zlib.MAX_WBITS + 16
 
@@ -127,11 +131,19 @@ class ZstdCoder:
     key: str
     make: Callable[[], Any]
     thread_size: int
+    idle: list[Any]
+    """Compressors that are between two frames. PERF: making one takes as long as compressing some kilobytes."""
 
     def compress(self, data: bytes) -> bytes:
         """Return a whole body in its compressed form."""
-        compressor = self.make()
+        try:
+            compressor = self.idle.pop()
+        except IndexError:
+            compressor = self.make()
         coded: bytes = compressor.compress(data, compressor.FLUSH_FRAME)
+        # One that failed is not put back: its frame is not ended.
+        if len(self.idle) < _IDLE:
+            self.idle.append(compressor)
         return coded
 
     def begin(self) -> Encoder:
@@ -223,7 +235,13 @@ def _make_zstd(settings: CompressSettings) -> Coder:
     def make() -> Any:
         return module.ZstdCompressor(level) if options is None else module.ZstdCompressor(options=options)
 
-    return ZstdCoder("zstd", f"zstd {level}", make, _thread_size("zstd", level))
+    return ZstdCoder("zstd", f"zstd {level}", make, _thread_size("zstd", level), _idle_at(level))
+
+
+@lru_cache(maxsize=32)
+def _idle_at(level: int) -> list[Any]:
+    """Return the compressors of a level that no thread uses now: they are the process's, whatever the route."""
+    return []
 
 
 def _make_brotli(settings: CompressSettings) -> Coder:

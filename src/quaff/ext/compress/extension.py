@@ -165,6 +165,8 @@ class Compress(Battery):
             stage=Stage.COMPRESS,
             finish=finisher.finish,
             acts_on=finisher.acts_on(),
+            finish_body=finisher.finish_body if finisher.codes_text else None,
+            min_size=settings.min_size,
             # Another cache may wait for a server; a dict does not.
             blocking=self.cache is not None and type(self.cache) is not DictCache,
         )

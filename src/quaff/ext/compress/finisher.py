@@ -11,9 +11,10 @@ from typing import Any, Final
 from werkzeug.wsgi import wrap_file
 
 from ...headers import Headers, add_vary
+from ...pipeline.results import HTML, JSON
 from ...streaming import AsyncBody
 from .caches import CacheBackend, Memo, body_key, through_cache
-from .conditional import answer_condition, coded_etag, judge_conditions
+from .conditional import answer_condition, coded_etag, has_conditions, judge_conditions
 from .encoders import Coder, make_coders
 from .negotiation import MAX_HEADER, best_codings, choose_coding
 from .settings import CompressSettings
@@ -21,6 +22,10 @@ from .static import CodedFiles, OpenFile, Sibling, find_file, find_sibling
 from .streaming import CodedIterable, CodedLater, coded_async, slices
 from .verdict import Traits, is_shared, is_withheld, may_be_coded, read_headers
 
+_TRAITS: Final[dict[tuple[str, str], Traits]] = {pair: read_headers([pair]) for pair in (HTML, JSON)}
+"""What the headers say that a view's text, dict or list has by itself."""
+
+_VARY: Final = ("Vary", "Accept-Encoding")
 _STATUSES: Final = frozenset(filter(may_be_coded, range(200, 300))) | {304}
 
 
@@ -59,14 +64,52 @@ class Finisher:
         self._whole = tuple(name for name in settings.algorithms if name in self._coders)
         self._streamed = tuple(name for name in settings.streaming_algorithms if name in self._coders)
         self._is_static = settings.serves_static(endpoint)
+        self._direct = frozenset(filter(settings.lists, ("text/html", "application/json")))
+        self.codes_text = bool(self._direct)
+        """Whether HTML or JSON is compressed at all."""
+
         self._judges_streams = self._is_static or endpoint in settings.conditional_streams
 
     def acts_on(self) -> Callable[[Any, bytes], bool]:
-        """Return what tells whether a body of HTML or JSON may have to be compressed."""
-        min_size = self.settings.min_size
-        if self.settings.lists("text/html") or self.settings.lists("application/json"):
-            return lambda context, body: len(body) >= min_size
-        return lambda context, body: False
+        """Return what tells whether a body takes a response object: what is left to threads, and what may be 304."""
+        if self._kept.cache is not None:
+            return lambda context, body: True
+        if not self.codes_text:
+            return lambda context, body: False
+        direct_size = min((coder.thread_size for coder in self._coders.values()), default=0)
+        evaluates = self.settings.evaluates
+
+        def acts_on(context: Any, body: bytes) -> bool:
+            return len(body) > direct_size or (evaluates and has_conditions(context.environ))
+
+        return acts_on
+
+    def finish_body(self, context: Any, code: int, body: bytes, headers: Headers) -> bytes:
+        """Return the body to send for one of HTML or JSON, and change its headers: `finish` without a response object."""
+        pairs = headers._list
+        if len(pairs) == 2 and code == 200 and pairs[0] in _TRAITS:
+            # PERF: the headers that a view's text, dict or list has by itself need not be read.
+            traits = _TRAITS[pairs[0]]
+            if traits.mimetype not in self._direct:
+                return body
+            pairs.append(_VARY)
+        else:
+            traits = read_headers(pairs)
+            if not may_be_coded(code) or traits.is_fixed or not self.settings.lists(traits.mimetype):
+                return body
+            self._note_vary(headers, traits)
+        environ = context.environ
+        accepted = environ.get("HTTP_ACCEPT_ENCODING")
+        if not accepted or not self._may_code(environ, traits):
+            return body
+        coding = choose_coding(self._whole, accepted)
+        if coding is None:
+            return body
+        _mark_coded(headers, traits, coding)
+        coder = self._coders[coding]
+        coded = self._kept.memo.compress(coder, body) if is_shared(environ, traits) else coder.compress(body)
+        _set_length(headers, len(coded))
+        return coded
 
     def finish(self, context: Any, response: Any) -> Any:
         """Return the response to send: the same one, compressed if that is to be."""
@@ -87,7 +130,7 @@ class Finisher:
             return response
         if not self._is_worth(status, data, traits):
             return response
-        self._note_vary(response, traits)
+        self._note_vary(response.headers, traits)
         environ = context.environ
         if status == 304 or data == b"" or not self._may_code(environ, traits):
             return response
@@ -118,29 +161,25 @@ class Finisher:
             return False
         return self.settings.cross_site or not (traits.is_personal and is_withheld(environ, traits))
 
-    def _note_vary(self, response: Any, traits: Traits) -> None:
+    def _note_vary(self, headers: Any, traits: Traits) -> None:
         if "vary" in traits.headers:
-            add_vary(response.headers, "Accept-Encoding")
+            add_vary(headers, "Accept-Encoding")
         else:
-            response.headers["Vary"] = "Accept-Encoding"
+            headers["Vary"] = "Accept-Encoding"
 
     def _begin(self, environ: dict[str, Any], response: Any, traits: Traits, coding: str, *, judges: bool) -> bool:
         """Set the validators for a coding; tell whether the body is wanted, for which the headers are set then."""
-        headers = response.headers
         etag = traits.headers.get("etag")
-        if etag is not None:
-            etag = coded_etag(etag, coding)
-            headers["ETag"] = etag
         modified = traits.headers.get("last-modified")
         if judges and self.settings.evaluates and (etag or modified):
-            status = judge_conditions(environ, etag, modified)
+            tag = None if etag is None else coded_etag(etag, coding)
+            status = judge_conditions(environ, tag, modified)
             if status is not None:
+                if tag is not None:
+                    response.headers["ETag"] = tag
                 answer_condition(response, status)
                 return False
-        headers["Content-Encoding"] = coding
-        if "accept-ranges" in traits.headers:
-            # RFC: 9110 section 14.3: of this form, no parts can be had.
-            headers.remove("Accept-Ranges")
+        _mark_coded(response.headers, traits, coding)
         response.direct_passthrough = False
         return True
 
@@ -242,13 +281,27 @@ class Finisher:
             file.file.close()
 
 
+def _mark_coded(headers: Any, traits: Traits, coding: str) -> None:
+    """Say in the headers that the body is in a coding."""
+    etag = traits.headers.get("etag")
+    if etag is not None:
+        headers["ETag"] = coded_etag(etag, coding)
+    headers["Content-Encoding"] = coding
+    if "accept-ranges" in traits.headers:
+        # RFC: 9110 section 14.3: of this form, no parts can be had.
+        headers.remove("Accept-Ranges")
+
+
 def _set_body(response: Any, coded: bytes) -> None:
     response.response = [coded]
-    length = ("Content-Length", str(len(coded)))
+    _set_length(response.headers, len(coded))
+
+
+def _set_length(headers: Any, length: int) -> None:
     # PERF: nearly every response has a length, and replacing it in this way takes no further call.
-    pairs = response.headers._list
+    pairs = headers._list
     for index, (name, _) in enumerate(pairs):
         if name == "Content-Length":
-            pairs[index] = length
+            pairs[index] = (name, str(length))
             return
-    response.headers["Content-Length"] = length[1]
+    headers["Content-Length"] = str(length)
