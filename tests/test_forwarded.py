@@ -7,12 +7,21 @@ import ipaddress
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quaff import forwarded
 from quaff.errors import QuaffError
-from quaff.forwarded import HEADERS, Hop, MalformedForwarded, parse_forwarded, parse_list, parse_node, plain_address
+from quaff.forwarded import (
+    HEADERS,
+    Hop,
+    MalformedForwarded,
+    canonical_node,
+    parse_forwarded,
+    parse_list,
+    parse_node,
+    plain_address,
+)
 
 GOOD_HEADERS: dict[str, list[Hop]] = {
     # The examples of RFC 7239 section 4.
@@ -260,13 +269,14 @@ NO_NODES = [
 @pytest.mark.parametrize("text, address", NODES.items(), ids=str)
 def test_a_node_is_an_address_without_its_port(text: str, address: str) -> None:
     """In its canonical form, in which texts can be compared."""
-    assert str(parse_node(text)) == address
+    assert str(parse_node(text)) == canonical_node(text) == address
 
 
 @pytest.mark.parametrize("text", HIDDEN)
 def test_a_hidden_node_is_nobody(text: str) -> None:
     """RFC 7239 sections 6.2 and 6.3."""
     assert parse_node(text) is None
+    assert canonical_node(text) is None
 
 
 @pytest.mark.parametrize("text", NO_NODES, ids=lambda text: ascii(text[:30]))
@@ -275,6 +285,8 @@ def test_what_is_no_node_is_refused(text: str) -> None:
     with pytest.raises(MalformedForwarded, match="is no IP address") as caught:
         parse_node(text)
     assert len(str(caught.value)) < 500
+    with pytest.raises(MalformedForwarded, match="is no IP address"):
+        canonical_node(text)
 
 
 @given(st.ip_addresses(), st.none() | st.integers(0, 65535))
@@ -284,6 +296,7 @@ def test_every_address_is_read(address: ipaddress.IPv4Address | ipaddress.IPv6Ad
     host = bare if address.version == 4 else f"[{bare}]"
     expected = plain_address(ipaddress.ip_address(bare))
     assert parse_node(bare) == expected
+    assert canonical_node(bare) == str(expected)
     assert parse_node(host if port is None else f"{host}:{port}") == expected
 
 
@@ -298,6 +311,38 @@ def test_only_addresses_come_out(text: str) -> None:
         assert text.lower() == "unknown" or text.startswith("_")
     else:
         assert ipaddress.ip_address(str(node)) == node
+
+
+_groups = st.lists(st.sampled_from(["0", "0", "1", "db8", "ffff", "a0", "00", "0db8", "12345", "g", "DB8"]), max_size=8)
+
+
+@given(st.sampled_from(["2001", "3fff", "2A00", "2001:0", "fe80", "64:ff9b", "0001"]), _groups, st.none() | _groups)
+@example("2001", ["0", "0", "1", "0", "0", "0", "1"], None)
+@example("2001", ["db8", "1", "1", "1", "1"], ["1"])
+@example("2001", ["db8", "1", "1", "1", "1"], [])
+@example("2001", ["db8", "0"], ["0", "1"])
+@example("2001", [], ["0", "1"])
+@example("2001", ["1"] * 4, ["1", "1"])
+@example("0001", ["1"], ["1"])
+@example("2001", ["0", "0"], ["1"])
+@example("2001", [], [])
+def test_text_that_looks_canonical(first: str, groups: list[str], behind: list[str] | None) -> None:
+    """It is taken as it is only if `ipaddress` would write the same, with each row of zeros in its place."""
+    text = ":".join([first, *groups]) + ("" if behind is None else "::" + ":".join(behind))
+    try:
+        expected = str(ipaddress.ip_address(text))
+    except ValueError:
+        with pytest.raises(MalformedForwarded):
+            canonical_node(text)
+    else:
+        assert canonical_node(text) == expected
+
+
+def test_no_text_takes_long_to_be_refused() -> None:
+    """A million characters of what an address could begin with are read in linear time, or this would not end."""
+    for piece in ("0", "2001:", "1:", "::", "2001:0:", "1.", "."):
+        with pytest.raises(MalformedForwarded):
+            canonical_node("2001" + piece * 250_000)
 
 
 def test_ipv4_within_ipv6_is_ipv4() -> None:

@@ -29,6 +29,21 @@ _PAIR = re.compile(
     re.VERBOSE,
 )
 _ESCAPED = re.compile(r"\\(.)")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}")
+# RFC: 5952. Global addresses (2000::/3), in which no IPv4 address hides, in the form that `ipaddress` writes: all eight
+# groups, or at most six and "::" for the rest, which is then the only row of zeros, and all of it.
+_GROUP = "(?:0|[1-9a-f][0-9a-f]{0,3})"
+_CANONICAL_IPV6 = re.compile(
+    rf"""
+    [23] (?! .* (?: :0:0 | :0:: | ::0 ) ) [0-9a-f]{{3}}
+    (?:
+        (?: :{_GROUP} ){{7}}
+        | (?= (?: [^:]* : ){{2,6}} [^:]* \Z ) (?: :{_GROUP} ){{0,4}} :: (?: {_GROUP} (?: :{_GROUP} ){{0,3}} )?
+    )
+    """,
+    re.VERBOSE,
+)
 
 
 class MalformedForwarded(QuaffError, ValueError):
@@ -97,17 +112,36 @@ def parse_node(text: str) -> IPAddress | None:
 
     :raises MalformedForwarded: for anything else.
     """
+    if _IPV4.fullmatch(text):
+        # PERF: nearly all are that, and from bytes it is made in half the time.
+        return ipaddress.IPv4Address(bytes(map(int, text.split("."))))
     if text.lower() == "unknown" or _HIDDEN.fullmatch(text):
         return None
     address, port = _split_port(text)
     # SECURITY: `ipaddress` accepts any text as the zone behind a percent sign.
     if "%" not in address and (port is None or _is_port(port)):
         try:
-            return plain_address(ipaddress.ip_address(address))
+            # PERF: as `ipaddress.ip_address`, which tries IPv4 for every IPv6 address.
+            return plain_address(ipaddress.IPv6Address(address) if ":" in address else ipaddress.IPv4Address(address))
         except ValueError:
             pass
     shown = text if len(text) <= 80 else f"{text[:80]}..."
     raise MalformedForwarded(f"{shown!r} is no IP address")
+
+
+def canonical_node(text: str) -> str | None:
+    """Return the address of a node as text in its canonical form; None for one whose proxy hides it. Quaff 0.1.
+
+    >>> canonical_node("[2001:DB8::1]:4711")
+    '2001:db8::1'
+
+    :raises MalformedForwarded: for what `parse_node` refuses.
+    """
+    # PERF: nearly all are canonical as they come, IPv4 addresses always; the objects of `ipaddress` take ten times as long.
+    if _IPV4.fullmatch(text) or _CANONICAL_IPV6.fullmatch(text):
+        return text
+    address = parse_node(text)
+    return None if address is None else str(address)
 
 
 def _is_port(text: str) -> bool:
