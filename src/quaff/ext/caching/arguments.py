@@ -117,21 +117,34 @@ def _content(value: Any) -> str:
 
 
 class Shape(NamedTuple):
-    """The parameters of a function that can be given by position."""
+    """The parameters of a function."""
 
     names: tuple[str, ...]
-    by_name: frozenset[str]
+    """Those that can be given by position."""
+
+    by_name: tuple[str, ...]
+    """Those of them that can be given by name too: what `get_arg_names` returns."""
+
     defaults: dict[str, Any]
+
+    is_open: bool
+    """Whether there are others, in `*args` or `**kwargs`."""
+
+    owner: str | None
+    """`self` or `cls` if the function is a method of an object or of a class."""
 
 
 @lru_cache(maxsize=1024)
 def _shape_of_code(function: Any) -> Shape:
     parameters = get_function_parameters(function)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    by_name = tuple(p.name for p in positional if p.kind is p.POSITIONAL_OR_KEYWORD)
     return Shape(
         tuple(p.name for p in positional),
-        frozenset(p.name for p in positional if p.kind is p.POSITIONAL_OR_KEYWORD),
+        by_name,
         {p.name: p.default for p in parameters if p.default is not p.empty and p.kind is not p.VAR_KEYWORD},
+        is_open=any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters),
+        owner=by_name[0] if by_name[:1] in (("self",), ("cls",)) else None,
     )
 
 
@@ -183,33 +196,37 @@ def normalize_call(
     return (*values, *args[len(shape.names) :]), OrderedDict(sorted(left.items()))
 
 
+@lru_cache(maxsize=1024)
+def _space_of(name: str) -> str:
+    return name.translate(null_control)
+
+
 def function_namespace(f: Callable[..., Any], args: Any = None) -> tuple[str, str | None]:
     """Return a name for a function, and one for it as a method of one object if it is that.
 
     :raises ValueError: for a classmethod without its class among *args*.
     """
-    names = get_arg_names(f)
+    first = shape_of(f).owner
     owner = getattr(f, "__self__", None)
     token = None
     if owner is not None and not inspect.isclass(owner):
         token = get_id(owner)
-    elif names[:1] == ["self"] and args:
+    elif first == "self" and args:
         token = get_id(args[0])
-    if names[:1] == ["cls"] and not (args and inspect.isclass(args[0])):
+    if first == "cls" and not (args and inspect.isclass(args[0])):
         raise ValueError(
             "When using `delete_memoized` on a `@classmethod` you must provide the class as the first argument"
         )
-    name = f"{f.__module__}.{_qualified_name(f, names, args)}"
-    space = name.translate(null_control)
-    return space, None if not token else f"{name}.{token}".translate(null_control)
+    name = f"{f.__module__}.{_qualified_name(f, first, args)}"
+    return _space_of(name), None if not token else f"{name}.{token}".translate(null_control)
 
 
-def _qualified_name(f: Callable[..., Any], names: list[str], args: Any) -> str:
+def _qualified_name(f: Callable[..., Any], first: str | None, args: Any) -> str:
     name: str | None = getattr(f, "__qualname__", None)
     if name is not None:
         return name
     owner = getattr(f, "__self__", None)
-    if owner is None and args and names[:1] in (["self"], ["cls"]):
+    if owner is None and args and first is not None:
         owner = args[0]
     if owner is None:
         return f.__name__

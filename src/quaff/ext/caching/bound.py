@@ -40,7 +40,15 @@ class Bound:
 class CacheBase(Protocol):
     """What the other modules use of a `Cache`."""
 
+    app: Any
+    hash_method: Any
+    source_check: bool | None
     enable_signals: bool
+
+    @property
+    def is_unpatched(self) -> bool:
+        """Whether the methods by which a value is found are ours."""
+        raise NotImplementedError
 
     def bound(self) -> Bound:
         """Return the cache as it is bound to the current app."""

@@ -186,6 +186,14 @@ class Cache(Battery):
         """Whether nobody has put another `get` in the place of ours. Quaff 0.1."""
         return type(self).get is Cache.get and "get" not in self.__dict__
 
+    @property
+    def is_unpatched(self) -> bool:
+        """Whether nobody has put others in the place of our methods by which a value is found. Quaff 0.1."""
+        cls = type(self)
+        return all(getattr(cls, name) is method for name, method in _LOOKUPS.items()) and not (
+            self.__dict__.keys() & _LOOKUPS.keys()
+        )
+
     def fetch(self, bound: Bound, key: str) -> Any:
         """Return what is stored at *key*: pages and lists of variants as such. Quaff 0.1."""
         if self.reads_directly:
@@ -446,6 +454,22 @@ class Cache(Battery):
         ignored = options.pop("args_to_ignore", None) or ()
         options.pop("kwargs", None)
         return memoizing.versions_of(self, f, args, ignored=ignored, **options)
+
+
+_LOOKUPS: Final = {
+    name: getattr(Cache, name)
+    for name in (
+        "bound",
+        "bound_to",
+        "fetch",
+        "get",
+        "get_many",
+        "has",
+        "_get_hash_method",
+        "_get_source_check",
+        "_memvname",
+    )
+}
 
 
 def _check_config(config: object) -> None:

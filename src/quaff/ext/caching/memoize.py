@@ -16,12 +16,14 @@ from typing import Any, Final
 
 from werkzeug.wrappers import Response as BaseResponse
 
-from .arguments import describe, function_namespace, get_arg_names, normalize_call
+from .arguments import describe, function_namespace, get_arg_names, normalize_call, shape_of
 from .bound import CacheBase
 from .cached import answered_by
 from .engine import Engine, Look
+from .hits import NOT_FOUND, Hits, call_of, remember
 from .keys import Hash, encode_parts
 from .privacy import Reads, Verdict, judge_function
+from .rules import Rules
 from .signals import cache_memoize_hit, cache_memoize_miss
 
 FOREVER: Final = 0
@@ -100,18 +102,33 @@ def key_maker(
         name, version = versions_of(cache, f, args, ignored=ignored)
         if make_name is not None:
             name = make_name(name)
-        positional, named = normalize_call(f, args, kwargs, ignored)
-        # `self` and `cls` are texts by now, which must not be taken for texts that were given.
-        has_owner = get_arg_names(f)[:1] in (["self"], ["cls"]) and "self" not in ignored
-        parts = [str(name), _mark_of(f), str(has_owner), str(len(positional)), *map(describe, positional)]
-        parts += [text for key, value in named.items() for text in (key, describe(value))]
-        hashed = cache._get_hash_method(hash_method)()
-        hashed.update(encode_parts(parts))
-        if cache._get_source_check(source_check):
-            hashed.update(inspect.getsource(f).encode())
-        return base64.urlsafe_b64encode(hashed.digest())[:32].decode() + (version or "")
+        method = cache._get_hash_method(hash_method)
+        is_checked = bool(cache._get_source_check(source_check))
+        return digest_of(f, str(name), args, kwargs, ignored, method, is_checked) + (version or "")
 
     return make_cache_key
+
+
+def digest_of(
+    f: Callable[..., Any],
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    ignored: Collection[str],
+    hash_method: Hash,
+    source_check: bool,
+) -> str:
+    """Return the hash of a call: its key without the version."""
+    positional, named = normalize_call(f, args, kwargs, ignored)
+    # `self` and `cls` are texts by now, which must not be taken for texts that were given.
+    has_owner = shape_of(f).owner is not None and "self" not in ignored
+    parts = [name, _mark_of(f), str(has_owner), str(len(positional)), *map(describe, positional)]
+    parts += [text for key, value in named.items() for text in (key, describe(value))]
+    hashed = hash_method()
+    hashed.update(encode_parts(parts))
+    if source_check:
+        hashed.update(inspect.getsource(f).encode())
+    return base64.urlsafe_b64encode(hashed.digest())[:32].decode()
 
 
 def _mark_of(f: Callable[..., Any]) -> str:
@@ -126,15 +143,36 @@ def _mark_of(f: Callable[..., Any]) -> str:
 class MemoizedEngine(Engine):
     """The caching of one function under `memoize`."""
 
+    def __init__(self, cache: CacheBase, function: Callable[..., Any], rules: Rules) -> None:
+        super().__init__(cache, function, rules)
+        self.hits = Hits(cache, function, rules)
+        self._make_key = key_maker(cache, rules.make_name, rules.hash_method, rules.source_check, rules.args_to_ignore)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a call, from the store or by calling the function."""
+        found = self.hits.find(args, kwargs)
+        return super().call(args, kwargs) if found is NOT_FOUND else found
+
+    async def call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Answer a call of an async function."""
+        found = self.hits.find(args, kwargs)
+        return await super().call_async(args, kwargs) if found is NOT_FOUND else found
+
     def key_for(self, look: Look) -> str:
         """Return the key of a call, arguments included."""
         if self.rules.public:
             look.keyed = frozenset({"authorization", "cookie", "session", "user"})
-        return self._make_key()(self.function, *look.args, **look.kwargs)
-
-    def _make_key(self) -> Callable[..., str]:
-        rules = self.rules
-        return key_maker(self.cache, rules.make_name, rules.hash_method, rules.source_check, rules.args_to_ignore)
+        known = self.hits.digests(look.bound)
+        call = None if known is None else call_of(look.args, look.kwargs)
+        if known is None or call is None:
+            return self._make_key(self.function, *look.args, **look.kwargs)
+        name, version = versions_of(self.cache, self.function, look.args)
+        method, digests = known
+        digest = digests.get(call)
+        if digest is None:
+            digest = digest_of(self.function, name, look.args, look.kwargs, (), method, source_check=False)
+            remember(digests, call, digest)
+        return digest + (version or "")
 
     def judge(self, look: Look, reads: Reads, value: Any) -> Verdict:
         """Tell whether a result may be stored and given to others."""
