@@ -11,7 +11,7 @@ import pytest
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from quaff import Blueprint, Quaff, Response, g, redirect, session, websocket
+from quaff import Blueprint, Quaff, Response, after_this_request, g, redirect, session, websocket
 from quaff.pipeline.parts import (
     NO_PARTS,
     Battery,
@@ -530,25 +530,30 @@ def test_a_wrapped_view_is_called_in_the_compiled_pipeline_only() -> None:
         assert app.test_client().get("/text").text == expected
 
 
-def answering(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a view so that it returns finished answers."""
-    return lambda **values: Answer.of("200 OK", f"answer of {view(**values)}".encode(), [HTML, ("X-Answered", "1")])
+def answering(view: Callable[..., Any]) -> Callable[[Any], Answer | None]:
+    """Answer in the place of a view, except for two paths."""
+    answer = Answer.of("200 OK", b"an answer", [HTML, ("X-Answered", "1")])
+    return lambda context: None if context.environ["PATH_INFO"] in {"/json", "/login"} else answer
 
 
-def test_a_view_may_be_answered() -> None:
-    """What stands for the view may return a finished answer, which has its headers and those of other parts."""
+def test_a_view_may_be_answered_in_its_place() -> None:
+    """What stands before the view may have a finished answer, with its headers and those of other parts, or none."""
     app = make_app(compiled=True)
     adds = Part(stage=Stage.LIMIT, add_headers=lambda context, code, headers: headers.add("X-Code", str(code)))
     app.add_battery(Given(adds, Part(stage=Stage.CACHE, answer_view=answering, headers=(("X-Constant", "1"),))))
-    answer = app.test_client().get("/text")
-    assert answer.text == "answer of text"
-    assert [answer.headers[name] for name in ("X-Answered", "X-Constant", "X-Code")] == ["1", "1", "200"]
-    assert answer.headers["Content-Length"] == str(len(answer.data))
+    client = app.test_client()
+    for path in ("/text", "/user/7", "/error", "/session"):
+        answer = client.get(path)
+        assert answer.text == "an answer"
+        assert [answer.headers[name] for name in ("X-Answered", "X-Constant", "X-Code")] == ["1", "1", "200"]
+        assert answer.headers["Content-Length"] == str(len(answer.data))
+    assert client.get("/json").json == {"a": 1}
+    assert client.get("/missing").status_code == 404
 
 
 @pytest.mark.parametrize("reason", ["an after_request function", "a finisher before it", "a response class"])
 def test_no_answers_where_the_response_is_not_final(reason: str) -> None:
-    """Where something else may change the response, the view is wrapped as it would be without answers."""
+    """Where something else may change the response, the view is called."""
     app = make_app(compiled=True)
     if reason == "an after_request function":
         app.after_request(lambda response: response)
@@ -556,10 +561,46 @@ def test_no_answers_where_the_response_is_not_final(reason: str) -> None:
         app.response_class = type("Own", (Response,), {"default_status": 202})
     else:
         app.add_battery(Given(Part(stage=Stage.CORS, finish=lambda c, r: r, acts_on=lambda c, b: False)))
-    app.add_battery(
-        Given(Part(stage=Stage.CACHE, answer_view=answering, wrap_view=lambda view: lambda **values: "wrapped"))
+    app.add_battery(Given(Part(stage=Stage.CACHE, answer_view=answering)))
+    assert app.test_client().get("/text").text == "text"
+
+
+def test_no_answers_in_the_reference_pipeline() -> None:
+    """`answer_view` is a shortcut: the reference pipeline calls the view."""
+    app = make_app(compiled=False)
+    app.add_battery(Given(Part(stage=Stage.CACHE, answer_view=answering)))
+    assert app.test_client().get("/text").text == "text"
+
+
+@pytest.mark.parametrize("before", ["a session", "a function for the response", "a guard", "a cookie to refresh"])
+def test_an_answer_where_the_response_is_wanted(before: str) -> None:
+    """What happened before the view counts also for an answer in its place: the session is saved, functions are called."""
+    app = make_app(compiled=True)
+    if before == "a guard":
+        app.add_battery(Given(guard(lambda context: context.session.update(b=2))))
+    elif before == "a session":
+        app.before_request(lambda: session.update(b=2))
+    elif before == "a function for the response":
+
+        @app.before_request
+        def change() -> None:
+            after_this_request(lambda response: Response("changed", headers={"Set-Cookie": "changed"}))
+
+    else:
+        app.add_url_rule("/login", "login", lambda: session.update(b=2, _permanent=True) or "in")
+    app.add_battery(Given(Part(stage=Stage.CACHE, answer_view=lambda view: looking(answering(view)))))
+    client = app.test_client()
+    client.get("/login")
+    answer = client.get("/text")
+    assert answer.text == {"a function for the response": "changed", "a cookie to refresh": "an answer"}.get(
+        before, "text"
     )
-    assert app.test_client().get("/text").text == "wrapped"
+    assert "Set-Cookie" in answer.headers
+
+
+def looking(answer: Callable[[Any], Answer | None]) -> Callable[[Any], Answer | None]:
+    """Answer only requests whose response nobody wants by then."""
+    return lambda context: answer(context) if context.after_functions is context.opened_session is None else None
 
 
 @pytest.mark.parametrize("path", ["/text", "/json", "/response", "/stream", "/session", "/missing"])

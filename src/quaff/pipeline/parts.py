@@ -33,6 +33,7 @@ from .results import Answer
 F = TypeVar("F", bound=Callable[..., Any])
 
 Pairs = tuple[tuple[str, str], ...]
+AnswerFunction = Callable[[Any], Answer | None]
 _MARKS: Final = "_quaff_marks"
 
 
@@ -131,10 +132,11 @@ class Part:
     It is a shortcut only: the reference pipeline calls the view as it is registered, with the same result.
     """
 
-    answer_view: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
-    """In place of `wrap_view` where most results are sent without a response object; what it returns may return an `Answer`.
+    answer_view: Callable[[Callable[..., Any]], AnswerFunction | None] | None = None
+    """Called once with the view, before `wrap_view`, where most results are sent without a response object; or None.
 
-    No part before this one has a finisher there. The `Answer` has all headers that the part gives it.
+    What it returns is called with the context right before the view and may return an `Answer`, which has all headers that
+    this part gives it; the view is not called then. No part before this one has a finisher there. It is a shortcut only.
     """
 
     blocking: bool = False
@@ -242,24 +244,20 @@ class PartsOfRoute:
         """Whether each request needs a response object."""
         return any(part.finish is not None and not part.is_spared for part in self.parts)
 
-    @cached_property
-    def may_answer_views(self) -> bool:
-        """Whether what is called in the place of the view may return an `Answer`."""
-        return any(part.answer_view is not None for part in self.parts)
-
-    def wrap_view(self, view: Callable[..., Any], *, direct: bool) -> Callable[..., Any]:
-        """Return what the compiled pipeline calls in the place of *view*.
+    def wrap_view(self, view: Callable[..., Any], *, direct: bool) -> tuple[Callable[..., Any], AnswerFunction | None]:
+        """Return what the compiled pipeline calls in the place of *view*, and what it asks for an answer before.
 
         :param direct: whether most results are sent without a response object.
         """
+        answer = None
         for part in self.parts:
-            if direct and part.answer_view is not None:
-                view = part.answer_view(view)
-            elif part.wrap_view is not None:
+            if direct and answer is None and part.answer_view is not None:
+                answer = part.answer_view(view)
+            if part.wrap_view is not None:
                 view = part.wrap_view(view)
             # What is finished before changes what this one would have put into its answer.
             direct = direct and part.finish is None
-        return view
+        return view, answer
 
     def guard(self, context: Any) -> Any:
         """Call the guards until one answers; return the answer, or None."""

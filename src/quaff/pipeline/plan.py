@@ -14,7 +14,7 @@ from ..json.provider import DefaultJSONProvider
 from ..routing.router import Route
 from ..views import async_view
 from ..wrappers import Request, Response
-from .parts import PartsOfRoute, find_parts
+from .parts import AnswerFunction, PartsOfRoute, find_parts
 
 _TEARDOWN_METHODS = ("do_teardown_request", "do_teardown_appcontext", "should_ignore_error")
 _TEARDOWN_SIGNALS = (signals.request_tearing_down, signals.appcontext_tearing_down, signals.appcontext_popped)
@@ -41,6 +41,9 @@ class Plan:
 
     view: Callable[..., Any] | None
     """The view, made synchronous unless `native`; None to answer with a routing error."""
+
+    answer: AnswerFunction | None
+    """What is asked for an answer in the place of the view's, if there is such a thing."""
 
     preprocessors: tuple[Callable[..., Any], ...]
     """URL value preprocessors in their order."""
@@ -107,7 +110,7 @@ class Plan:
     @property
     def may_be_answered(self) -> bool:
         """Whether the result may be an `Answer`: of a guard, of what stands for the view, or for an error of routing."""
-        return self.route is None or bool(self.parts.guards) or self.parts.may_answer_views
+        return self.route is None or bool(self.parts.guards) or self.answer is not None
 
     @property
     def may_see_arguments(self) -> bool:
@@ -192,6 +195,7 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
         method=method,
         native=native,
         view=None,
+        answer=None,
         # COMPAT: Flask calls these as they are: an async one never runs.
         preprocessors=tuple(chain.from_iterable(functions(app.url_value_preprocessors, outer_first))),
         before=synced(functions(app.before_request_funcs, outer_first)),
@@ -212,5 +216,5 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
     if route is None or (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
         return plan
     view = app.view_functions.get(endpoint) or _view_that_is_missing(endpoint)
-    view = plan.parts.wrap_view(view, direct=not plan.wants_response)
-    return replace(plan, view=async_view(view, method) if native else sync(view))
+    view, answer = plan.parts.wrap_view(view, direct=not plan.wants_response)
+    return replace(plan, view=async_view(view, method) if native else sync(view), answer=answer)

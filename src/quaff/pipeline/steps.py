@@ -135,6 +135,9 @@ def before_lines(plan: Plan, scope: Scope) -> list[str]:
 def view_lines(plan: Plan, scope: Scope) -> list[str]:
     """Call the view, or give the answer for a request without a route."""
     lines = _view_call(plan, scope)
+    if plan.answer is not None:
+        scope.add("answer_in_place", plan.answer)
+        lines = ["rv = answer_in_place(context)", "if rv is None:", *(f"    {line}" for line in lines)]
     if plan.before or plan.parts.guards:
         return ["if rv is None:", *(f"    {line}" for line in lines)]
     return lines
@@ -217,33 +220,34 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
     if plan.refreshes_session:
         scope.add("opens_session_to_refresh", opens_session_to_refresh)
         guard += f" and not ({_HAS_COOKIE[scope.native]} and opens_session_to_refresh(context))"
-    lines = ["body = None", f"if {guard}:", "    kind = type(rv)"]
-    finished = ["        body = rv.body", f"        headers = [*rv.headers{constants}]", "        status = rv.status"]
+    finished = ["    body = rv.body", f"    headers = [*rv.headers{constants}]", "    status = rv.status"]
     if plan.may_be_answered:
         scope.add("Answer", Answer)
-    # PERF: what is the commonest comes first.
-    is_answered_first = plan.route is None or plan.parts.may_answer_views
-    if is_answered_first:
-        lines += ["    if kind is Answer:", *finished, "    elif kind is str:"]
-    else:
-        lines.append("    if kind is str:")
-    lines += [
-        "        body = rv.encode()",
-        f"        headers = [HTML, {length}]",
-        "        status = '200 OK'",
+    lines = [
+        "if kind is str:",
+        "    body = rv.encode()",
+        f"    headers = [HTML, {length}]",
+        "    status = '200 OK'",
     ]
     if plan.plain_json:
         lines += _json_lines(plan, scope, length)
     scope.add("bytes", bytes)
     lines += [
-        "    elif kind is bytes:",
-        "        body = rv",
-        f"        headers = [HTML, {length}]",
-        "        status = '200 OK'",
+        "elif kind is bytes:",
+        "    body = rv",
+        f"    headers = [HTML, {length}]",
+        "    status = '200 OK'",
     ]
-    if plan.may_be_answered and not is_answered_first:
-        lines += ["    elif kind is Answer:", *finished]
-    return lines
+    if plan.route is None:
+        # PERF: what is the commonest comes first.
+        lines = ["if kind is Answer:", *finished, f"el{lines[0]}", *lines[1:]]
+    elif plan.answer is not None and not plan.parts.guards and not plan.refreshes_session:
+        # What answers in the place of the view has looked at the context.
+        lines = ["if kind is Answer:", *finished, f"elif {guard}:", *(f"    {line}" for line in lines)]
+        return ["body = None", "kind = type(rv)", *lines]
+    elif plan.may_be_answered:
+        lines += ["elif kind is Answer:", *finished]
+    return ["body = None", f"if {guard}:", "    kind = type(rv)", *(f"    {line}" for line in lines)]
 
 
 def _json_lines(plan: Plan, scope: Scope, length: str) -> list[str]:
@@ -252,22 +256,22 @@ def _json_lines(plan: Plan, scope: Scope, length: str) -> list[str]:
     scope.add("JSON", JSON)
     scope.add("provider", plan.app.json)
     encode = plan.app.json.body_encoder()
-    body = ["        body = provider.response_body(rv)"]
+    body = ["    body = provider.response_body(rv)"]
     if encode is not None:
         scope.add("encode", encode)
         scope.add("RecursionError", RecursionError)
         # PERF: the settings are looked at when the route is compiled; what is circular or too deep is told apart elsewhere.
         body = [
-            "        try:",
-            "            body = (''.join(encode(rv, 0)) + '\\n').encode()",
-            "        except RecursionError:",
+            "    try:",
+            "        body = (''.join(encode(rv, 0)) + '\\n').encode()",
+            "    except RecursionError:",
             f"    {body[0]}",
         ]
     return [
-        "    elif kind is dict or kind is list:",
+        "elif kind is dict or kind is list:",
         *body,
-        f"        headers = [JSON, {length}]",
-        "        status = '200 OK'",
+        f"    headers = [JSON, {length}]",
+        "    status = '200 OK'",
     ]
 
 

@@ -12,7 +12,7 @@ from cachelib.serializers import SimpleSerializer
 from quaff import Quaff, Response, after_this_request, request, session
 from quaff.ext.caching import Cache
 from quaff.ext.caching.pages import Page, etag_of
-from quaff.ext.caching.shortcut import LARGEST_ANSWER, Answers, shorten
+from quaff.ext.caching.shortcut import LARGEST_ANSWER, Answers, Shortcut
 from quaff.pipeline.parts import Battery, Part, Target
 from quaff.pipeline.phases import Stage
 from tests.ext.caching.apps import PIPELINES, make_app
@@ -45,7 +45,9 @@ def test_where_there_is_no_shorter_way(options: dict[str, Any], config: dict[str
     app.add_url_rule("/", "view", view)
     target = Target(app=app, rule=next(app.url_map.iter_rules("view")), method="GET", view=view)
     [engine] = target.marks(cache)
-    assert shorten(engine, target, cache.bound_to(app), view) is view
+    shortcut = Shortcut(engine, target, cache.bound_to(app))
+    assert shortcut.wrap_view(view) is view
+    assert shortcut.answer_view(view) is None
 
 
 def test_a_get_of_ones_own() -> None:

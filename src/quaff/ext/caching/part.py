@@ -15,20 +15,21 @@ from ...pipeline.phases import Stage
 from .bound import Bound
 from .cached import SHOWN, CachedEngine, Shown
 from .pages import etag_of
-from .shortcut import shorten
+from .shortcut import Shortcut
 
 
 def part_for(engine: CachedEngine, target: Target, bound: Bound) -> Part:
     """Return the cache's part in one route whose view is under `cached`."""
     finisher = Finisher(engine, wants_etag=engine.is_of_path and engine.wants_etag(bound.settings.etag))
+    shortcut = Shortcut(engine, target, bound)
     return Part(
         stage=Stage.CACHE,
         add_headers=finisher.add_headers,
         acts_on=finisher.acts_on,
         finish=finisher.finish,
         noted=SHOWN,
-        wrap_view=lambda view: shorten(engine, target, bound, view),
-        answer_view=lambda view: shorten(engine, target, bound, view, answers=True),
+        wrap_view=shortcut.wrap_view,
+        answer_view=shortcut.answer_view,
     )
 
 

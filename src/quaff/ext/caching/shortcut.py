@@ -1,4 +1,4 @@
-"""The short way to a cached page: a function in the place of the decorated view that finds hits in our own memory.
+"""The short way to a cached page: functions in the place of the decorated view that find hits in our own memory.
 
 A hit is answered in one of two ways: with what is in the store, which the pipeline sends as it sends what a view returns,
 or, where nothing else has a say in the response, with a finished `Answer` that was made from the same entry before.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ...globals import current_context
-from ...pipeline.parts import Target
+from ...pipeline.parts import AnswerFunction, Target
 from ...pipeline.results import HTML, Answer
 from .bound import Bound
 from .cached import SHOWN, CachedEngine
@@ -30,85 +30,99 @@ _LONGEST_PATH: Final = 31
 """Shorter than a hash, so that a path cannot look like one."""
 
 
-def shorten(engine: CachedEngine, target: Target, bound: Bound, view: View, *, answers: bool = False) -> View:
-    """Return a function that does what *view* does, quicker where it is a hit; *view* itself where that cannot be.
+class Shortcut:
+    """The short way of one route and method.
 
     It is made anew after every change of the app, so what is decided here holds.
-
-    :param answers: whether a hit may be an `Answer`, with its entity tag.
     """
-    memory: Any = bound.store.memory
-    rule = target.rule
-    is_ours: bool = view is engine.decorated
-    if not is_ours or memory is None or rule is None or target.method not in {"GET", "HEAD"}:
-        return view
-    if rule.subdomain or rule.host or not _is_simple(engine, bound):
-        return view
-    before, _, behind = str(engine.rules.key_prefix).partition("%s")
-    constant = None
-    if not rule.arguments and rule.rule.isascii() and rule.strict_slashes is not False:
-        constant = fill_prefix(f"{before}%s{behind}", path_of(rule.rule))
-    made = Answers(wants_etag=engine.wants_etag(bound.settings.etag))
-    hit_or_call = _find_values(engine, memory._cache.get, (constant, before, behind), made)
-    if not answers or engine.rules.response_hit_indication:
+
+    def __init__(self, engine: CachedEngine, target: Target, bound: Bound) -> None:
+        self._engine = engine
+        self._target = target
+        self._bound = bound
+        self._made = Answers(wants_etag=engine.wants_etag(bound.settings.etag))
+
+    def wrap_view(self, view: View) -> View:
+        """Return a function that does what *view* does, quicker where it is a hit; *view* itself where that cannot be."""
+        find = self._find_function(view)
+        return view if find is None else self._find_values(find)
+
+    def answer_view(self, view: View) -> AnswerFunction | None:
+        """Return what answers with pages that were hits before; None where that cannot be."""
+        find = self._find_function(view)
+        if find is None or self._engine.rules.response_hit_indication:
+            return None
+        key = self._constant_key()
+        rule: Any = self._target.rule
+        return self._find_answers(find) if key is None or rule.defaults else self._find_answer(find, key)
+
+    def _find_function(self, view: View) -> Callable[[str], Any] | None:
+        """Return what looks a key up in our own memory; None where there is more to a hit than that."""
+        memory: Any = self._bound.store.memory
+        rule = self._target.rule
+        is_ours: bool = view is self._engine.decorated
+        if not is_ours or memory is None or rule is None or self._target.method not in {"GET", "HEAD"}:
+            return None
+        if rule.subdomain or rule.host or not _is_simple(self._engine, self._bound):
+            return None
+        find: Callable[[str], Any] = memory._cache.get
+        return find
+
+    def _constant_key(self) -> str | None:
+        """Return the key of all requests of the route, or None when it depends on their path."""
+        rule: Any = self._target.rule
+        if rule.arguments or not rule.rule.isascii() or rule.strict_slashes is False:
+            return None
+        before, _, behind = str(self._engine.rules.key_prefix).partition("%s")
+        return fill_prefix(f"{before}%s{behind}", path_of(rule.rule))
+
+    def _find_values(self, find: Callable[[str], Any]) -> View:
+        """Return the function that returns what is in the store."""
+        # PERF: all of this is local to the function, where names cost nothing.
+        engine, keep, constant = self._engine, self._made.keep, self._constant_key()
+        before, _, behind = str(engine.rules.key_prefix).partition("%s")
+        decorated, usual_key = engine.decorated, engine.usual_key
+        get_context, clock = current_context.get, simple
+
+        def hit_or_call(**kwargs: Any) -> Any:
+            context: Any = get_context()
+            environ = context.environ
+            path, key = environ["PATH_INFO"], constant
+            if key is None:
+                if not path.isascii() or len(path) > _LONGEST_PATH or path[:1] != "/" or path[1:2] == "/":
+                    return decorated(**kwargs)
+                key = before + path + behind
+            entry = find(key)
+            if entry is not None:
+                expires, page = entry
+                if (
+                    type(page) is Page
+                    and (type(page.value) is str or type(page.value) is bytes)
+                    and (expires == 0 or expires > clock.time())
+                    and not page.fresh_until
+                    and not page.tags
+                    and decorated.make_cache_key is usual_key
+                    and "HTTP_AUTHORIZATION" not in environ
+                ):
+                    keep(path, key, entry)
+                    context.note(SHOWN, (engine, page.etag, True))
+                    return page.value
+            return decorated(**kwargs)
+
         return hit_or_call
-    if constant is not None and not rule.defaults:
-        return _find_answer(engine, memory._cache.get, constant, made, hit_or_call)
-    return _find_answers(engine, memory._cache.get, made, hit_or_call)
 
+    def _find_answers(self, find: Callable[[str], Any]) -> AnswerFunction:
+        """Return the function that finds answers by path."""
+        # PERF: as above. Of a hit nothing is looked at but what can have changed since the answer was made.
+        decorated, usual_key = self._engine.decorated, self._engine.usual_key
+        find_made, clock = self._made.get, simple
 
-def _find_values(
-    engine: CachedEngine, find: Callable[[str], Any], keys: tuple[str | None, str, str], made: Answers
-) -> View:
-    """Return the function that returns what is in the store.
-
-    :param keys: the key of all requests, or None and what stands before and behind the path.
-    """
-    # PERF: all of this is local to the function, where names cost nothing.
-    constant, before, behind = keys
-    decorated, usual_key = engine.decorated, engine.usual_key
-    get_context, clock = current_context.get, simple
-
-    def hit_or_call(**kwargs: Any) -> Any:
-        context: Any = get_context()
-        environ = context.environ
-        path, key = environ["PATH_INFO"], constant
-        if key is None:
-            if not path.isascii() or len(path) > _LONGEST_PATH or path[:1] != "/" or path[1:2] == "/":
-                return decorated(**kwargs)
-            key = before + path + behind
-        entry = find(key)
-        if entry is not None:
-            expires, page = entry
-            if (
-                type(page) is Page
-                and (type(page.value) is str or type(page.value) is bytes)
-                and (expires == 0 or expires > clock.time())
-                and not page.fresh_until
-                and not page.tags
-                and decorated.make_cache_key is usual_key
-                and "HTTP_AUTHORIZATION" not in environ
-            ):
-                made.keep(path, key, entry)
-                context.note(SHOWN, (engine, page.etag, True))
-                return page.value
-        return decorated(**kwargs)
-
-    return hit_or_call
-
-
-def _find_answers(engine: CachedEngine, find: Callable[[str], Any], made: Answers, hit_or_call: View) -> View:
-    """Return the function that returns answers which were made before, and asks *hit_or_call* for everything else."""
-    # PERF: as above. Of a hit nothing is looked at but what can have changed since the answer was made.
-    decorated, usual_key = engine.decorated, engine.usual_key
-    get_context, find_made, clock = current_context.get, made.get, simple
-
-    def answer_or_call(**kwargs: Any) -> Any:
-        context: Any = get_context()
-        environ = context.environ
-        known = find_made(environ["PATH_INFO"])
-        if known is not None:
-            key, entry, expires, answer = known
+        def answer(context: Any) -> Answer | None:
+            environ = context.environ
+            made = find_made(environ["PATH_INFO"])
+            if made is None:
+                return None
+            key, entry, expires, answer = made
             if (
                 find(key) is entry
                 and (expires == 0 or expires > clock.time())
@@ -119,31 +133,29 @@ def _find_answers(engine: CachedEngine, find: Callable[[str], Any], made: Answer
                 and context.after_functions is context.opened_session is None
             ):
                 return answer
-        return hit_or_call(**kwargs)
+            return None
 
-    return answer_or_call
+        return answer
 
+    def _find_answer(self, find: Callable[[str], Any], key: str) -> AnswerFunction:
+        """Return what `_find_answers` does for a view that has one page."""
+        decorated, usual_key = self._engine.decorated, self._engine.usual_key
+        last, clock = self._made.last, simple
 
-def _find_answer(engine: CachedEngine, find: Callable[[str], Any], key: str, made: Answers, hit_or_call: View) -> View:
-    """Return what `_find_answers` does for a view that has one page and takes no arguments."""
-    decorated, usual_key = engine.decorated, engine.usual_key
-    get_context, kept, clock = current_context.get, made.last, simple
+        def answer(context: Any) -> Answer | None:
+            _, entry, expires, answer = last[0]
+            if find(key) is entry and (expires == 0 or expires > clock.time()):
+                environ = context.environ
+                if (
+                    "HTTP_AUTHORIZATION" not in environ
+                    and "HTTP_IF_NONE_MATCH" not in environ
+                    and decorated.make_cache_key is usual_key
+                    and context.after_functions is context.opened_session is None
+                ):
+                    return answer
+            return None
 
-    def answer_or_call() -> Any:
-        _, entry, expires, answer = kept[0]
-        if find(key) is entry and (expires == 0 or expires > clock.time()):
-            context: Any = get_context()
-            environ = context.environ
-            if (
-                "HTTP_AUTHORIZATION" not in environ
-                and "HTTP_IF_NONE_MATCH" not in environ
-                and decorated.make_cache_key is usual_key
-                and context.after_functions is context.opened_session is None
-            ):
-                return answer
-        return hit_or_call()
-
-    return answer_or_call
+        return answer
 
 
 class Answers(dict[str, Made]):
