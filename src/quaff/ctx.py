@@ -189,6 +189,12 @@ class RequestContext:
     PERF: in a dict of its own, because looking into `__dict__` makes CPython build one.
     """
 
+    notes: dict[str, Any] | None = None
+    """What the batteries know of the request by now, by names of their own, or None.
+
+    PERF: in a dict of its own, because looking into `__dict__` makes CPython build one.
+    """
+
     after_response_calls: list[Callable[[], Any]] | None = None
     """What `app.after_response` was given, or None."""
 
@@ -340,6 +346,16 @@ class RequestContext:
         if self.after_functions is None:
             self.after_functions = []
         return self.after_functions
+
+    def note(self, name: str, value: Any) -> None:
+        """Remember *value* for the rest of the request."""
+        if self.notes is None:
+            self.notes = {}
+        self.notes[name] = value
+
+    def noted(self, name: str) -> Any:
+        """Return what was noted under *name*, or None."""
+        return None if self.notes is None else self.notes.get(name)
 
     def note(self, name: str, value: Any) -> None:
         """Remember *value* for the rest of the request."""

@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from quaff import Blueprint, Quaff, Response, after_this_request, g, redirect, session, websocket
+from quaff import (
+    Blueprint,
+    Quaff,
+    Response,
+    after_this_request,
+    g,
+    redirect,
+    request_started,
+    session,
+    websocket,
+)
 from quaff.pipeline.parts import (
     NO_PARTS,
     Battery,
@@ -530,7 +541,7 @@ def test_a_wrapped_view_is_called_in_the_compiled_pipeline_only() -> None:
         assert app.test_client().get("/text").text == expected
 
 
-def answering(view: Callable[..., Any]) -> Callable[[Any], Answer | None]:
+def answering(view: Callable[..., Any], first: bool) -> Callable[[Any], Answer | None]:
     """Answer in the place of a view, except for two paths."""
     answer = Answer.of("200 OK", b"an answer", [HTML, ("X-Answered", "1")])
     return lambda context: None if context.environ["PATH_INFO"] in {"/json", "/login"} else answer
@@ -588,7 +599,7 @@ def test_an_answer_where_the_response_is_wanted(before: str) -> None:
 
     else:
         app.add_url_rule("/login", "login", lambda: session.update(b=2, _permanent=True) or "in")
-    app.add_battery(Given(Part(stage=Stage.CACHE, answer_view=lambda view: looking(answering(view)))))
+    app.add_battery(Given(Part(stage=Stage.CACHE, answer_view=lambda view, first: looking(answering(view, first)))))
     client = app.test_client()
     client.get("/login")
     answer = client.get("/text")
@@ -596,6 +607,27 @@ def test_an_answer_where_the_response_is_wanted(before: str) -> None:
         before, "text"
     )
     assert "Set-Cookie" in answer.headers
+
+
+@pytest.mark.parametrize("way", ["nothing", "a guard", "a before_request function", "a preprocessor", "a signal"])
+def test_what_answers_knows_whether_it_is_first(way: str) -> None:
+    """It is told whether anything runs before the view that could want a response object."""
+    app = make_app(compiled=True)
+    told: set[bool] = set()
+    if way == "a guard":
+        app.add_battery(Given(guard(lambda context: None)))
+    elif way == "a before_request function":
+        app.before_request(lambda: None)
+    elif way == "a preprocessor":
+        app.url_value_preprocessor(lambda endpoint, values: None)
+    app.add_battery(Given(Part(stage=Stage.CACHE, answer_view=lambda view, first: told.add(first))))
+    with request_started.connected_to(nobody) if way == "a signal" else nullcontext():
+        assert app.test_client().get("/text").text == "text"
+    assert told == {way == "nothing"}
+
+
+def nobody(sender: Any) -> None:
+    """Receive a signal."""
 
 
 def looking(answer: Callable[[Any], Answer | None]) -> Callable[[Any], Answer | None]:

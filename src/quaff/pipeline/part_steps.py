@@ -54,8 +54,9 @@ def direct_finish_lines(plan: Plan, scope: Scope) -> list[str]:
     """Finish what is sent without a response object, unless a finisher has to act on it."""
     lines = [*acts_lines(plan, scope), *_direct_lines(plan, scope)]
     if lines and all(part.noted is not None for part in plan.parts.finishers):
-        # PERF: nothing is noted in most requests.
-        lines = ["if context.notes is not None:", *(f"    {line}" for line in lines)]
+        # PERF: nothing is noted in most requests, and in none that was answered first of all.
+        answered = "kind is not Answer and " if plan.answers_first else ""
+        lines = [f"if {answered}context.notes is not None:", *(f"    {line}" for line in lines)]
     return ["acted = None", *lines] if any(map(_may_act, plan.parts.finishers)) else lines
 
 

@@ -132,11 +132,12 @@ class Part:
     It is a shortcut only: the reference pipeline calls the view as it is registered, with the same result.
     """
 
-    answer_view: Callable[[Callable[..., Any]], AnswerFunction | None] | None = None
+    answer_view: Callable[[Callable[..., Any], bool], AnswerFunction | None] | None = None
     """Called once with the view, before `wrap_view`, where most results are sent without a response object; or None.
 
-    What it returns is called with the context right before the view and may return an `Answer`, which has all headers that
-    this part gives it; the view is not called then. No part before this one has a finisher there. It is a shortcut only.
+    The second argument tells whether nothing runs before the view. What is returned is called with the context right
+    before the view and may return an `Answer`, which has all headers that this part gives it; the view is not called then.
+    No part before this one has a finisher there. It is a shortcut only.
     """
 
     blocking: bool = False
@@ -244,15 +245,18 @@ class PartsOfRoute:
         """Whether each request needs a response object."""
         return any(part.finish is not None and not part.is_spared for part in self.parts)
 
-    def wrap_view(self, view: Callable[..., Any], *, direct: bool) -> tuple[Callable[..., Any], AnswerFunction | None]:
+    def wrap_view(
+        self, view: Callable[..., Any], *, direct: bool, first: bool
+    ) -> tuple[Callable[..., Any], AnswerFunction | None]:
         """Return what the compiled pipeline calls in the place of *view*, and what it asks for an answer before.
 
         :param direct: whether most results are sent without a response object.
+        :param first: whether nothing runs before the view.
         """
         answer = None
         for part in self.parts:
             if direct and answer is None and part.answer_view is not None:
-                answer = part.answer_view(view)
+                answer = part.answer_view(view, first)
             if part.wrap_view is not None:
                 view = part.wrap_view(view)
             # What is finished before changes what this one would have put into its answer.

@@ -113,6 +113,11 @@ class Plan:
         return self.route is None or bool(self.parts.guards) or self.answer is not None
 
     @property
+    def answers_first(self) -> bool:
+        """Whether what answers in the place of the view is the first that is called, so that its answer is final."""
+        return self.answer is not None and not self.may_see_arguments and not self.refreshes_session
+
+    @property
     def may_see_arguments(self) -> bool:
         """Whether something runs before the view that could change its arguments."""
         return (
@@ -216,5 +221,5 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
     if route is None or (method == "OPTIONS" and getattr(route.rule, "provide_automatic_options", False)):
         return plan
     view = app.view_functions.get(endpoint) or _view_that_is_missing(endpoint)
-    view, answer = plan.parts.wrap_view(view, direct=not plan.wants_response)
+    view, answer = plan.parts.wrap_view(view, direct=not plan.wants_response, first=not plan.may_see_arguments)
     return replace(plan, view=async_view(view, method) if native else sync(view), answer=answer)

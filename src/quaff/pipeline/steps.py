@@ -238,13 +238,12 @@ def _direct_lines(plan: Plan, scope: Scope) -> list[str]:
         f"    headers = [HTML, {length}]",
         "    status = '200 OK'",
     ]
-    if plan.route is None:
-        # PERF: what is the commonest comes first.
-        lines = ["if kind is Answer:", *finished, f"el{lines[0]}", *lines[1:]]
-    elif plan.answer is not None and not plan.parts.guards and not plan.refreshes_session:
-        # What answers in the place of the view has looked at the context.
+    if plan.answers_first:
         lines = ["if kind is Answer:", *finished, f"elif {guard}:", *(f"    {line}" for line in lines)]
         return ["body = None", "kind = type(rv)", *lines]
+    if plan.route is None or plan.answer is not None:
+        # PERF: what is the commonest comes first.
+        lines = ["if kind is Answer:", *finished, f"el{lines[0]}", *lines[1:]]
     elif plan.may_be_answered:
         lines += ["elif kind is Answer:", *finished]
     return ["body = None", f"if {guard}:", "    kind = type(rv)", *(f"    {line}" for line in lines)]

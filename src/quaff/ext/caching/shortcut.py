@@ -47,14 +47,17 @@ class Shortcut:
         find = self._find_function(view)
         return view if find is None else self._find_values(find)
 
-    def answer_view(self, view: View) -> AnswerFunction | None:
-        """Return what answers with pages that were hits before; None where that cannot be."""
+    def answer_view(self, view: View, first: bool) -> AnswerFunction | None:
+        """Return what answers with pages that were hits before; None where that cannot be.
+
+        :param first: whether nothing runs before the view, so that nobody can want a response object yet.
+        """
         find = self._find_function(view)
         if find is None or self._engine.rules.response_hit_indication:
             return None
         key = self._constant_key()
         rule: Any = self._target.rule
-        return self._find_answers(find) if key is None or rule.defaults else self._find_answer(find, key)
+        return self._find_answers(find, first) if key is None or rule.defaults else self._find_answer(find, key, first)
 
     def _find_function(self, view: View) -> Callable[[str], Any] | None:
         """Return what looks a key up in our own memory; None where there is more to a hit than that."""
@@ -111,7 +114,7 @@ class Shortcut:
 
         return hit_or_call
 
-    def _find_answers(self, find: Callable[[str], Any]) -> AnswerFunction:
+    def _find_answers(self, find: Callable[[str], Any], first: bool) -> AnswerFunction:
         """Return the function that finds answers by path."""
         # PERF: as above. Of a hit nothing is looked at but what can have changed since the answer was made.
         decorated, usual_key = self._engine.decorated, self._engine.usual_key
@@ -130,14 +133,14 @@ class Shortcut:
                 and "HTTP_IF_NONE_MATCH" not in environ
                 and decorated.make_cache_key is usual_key
                 # What changes the response has to come before the entity tag.
-                and context.after_functions is context.opened_session is None
+                and (first or context.after_functions is context.opened_session is None)
             ):
                 return answer
             return None
 
         return answer
 
-    def _find_answer(self, find: Callable[[str], Any], key: str) -> AnswerFunction:
+    def _find_answer(self, find: Callable[[str], Any], key: str, first: bool) -> AnswerFunction:
         """Return what `_find_answers` does for a view that has one page."""
         decorated, usual_key = self._engine.decorated, self._engine.usual_key
         last, clock = self._made.last, simple
@@ -150,7 +153,7 @@ class Shortcut:
                     "HTTP_AUTHORIZATION" not in environ
                     and "HTTP_IF_NONE_MATCH" not in environ
                     and decorated.make_cache_key is usual_key
-                    and context.after_functions is context.opened_session is None
+                    and (first or context.after_functions is context.opened_session is None)
                 ):
                     return answer
             return None
