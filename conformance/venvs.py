@@ -34,6 +34,12 @@ def clean_environment() -> dict[str, str]:
     return env | {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
 
 
+_IN_CHILDREN = (
+    "import quaff.compat.site\nimport os; os.environ.get('CONFORMANCE_COMPAT') and __import__('conformance_old_ways')\n"
+)
+"""What every interpreter of the environment does first, where the tests start programs: the alias, and old ways."""
+
+
 class Environment:
     """One virtual environment, made once and kept under the cache."""
 
@@ -114,7 +120,7 @@ class Environment:
         # The plugin alone must do where it can: the alias at interpreter start-up is for suites with child processes.
         pth = self.site_packages / "quaff_conformance.pth"
         if self.suite.subprocess and not self.real:
-            pth.write_text("import quaff.compat.site\n", encoding="utf-8")
+            pth.write_text(_IN_CHILDREN, encoding="utf-8")
         else:
             pth.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from glob import glob
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,7 @@ PROGRAMS = {
     "redis-server": ("QUAFF_TEST_REDIS_SERVER", ("redis-server", "valkey-server")),
     "memcached-server": ("QUAFF_TEST_MEMCACHED_SERVER", ("memcached",)),
     "mariadb-server": ("QUAFF_TEST_MARIADB_SERVER", ("mariadbd", "mysqld")),
+    "postgresql": ("QUAFF_TEST_POSTGRESQL", ("postgres", "/usr/lib/postgresql/*/bin/postgres")),
 }
 """Name -> the variable that says which program to start, and which ones are looked for otherwise."""
 
@@ -89,7 +91,7 @@ def _find_service(name: str) -> tuple[str | None, str]:
         variable, names = PROGRAMS[name]
         wanted = os.environ.get(variable)
         tried = (wanted,) if wanted else names
-        found = next((path for path in map(shutil.which, tried) if path), None)
+        found = next((path for name in tried for path in [shutil.which(name), *glob(name)] if path), None)
         return found, f"there is no program {' or '.join(tried)}; install it, or set {variable}=PATH"
     variable, usual = SERVICES[name]
     address = os.environ.get(variable, usual)

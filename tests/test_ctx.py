@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from quaff import (
     request,
     session,
 )
-from quaff.ctx import AppContext, RequestContext, _AppCtxGlobals
+from quaff.ctx import AppContext, RequestContext, _AppCtxGlobals, call_on_close
 from quaff.globals import active_app_context, active_context, active_request_context
 from quaff.sessions import SecureCookieSessionInterface, SessionInterface
 
@@ -557,3 +558,81 @@ def test_a_context_keeps_notes(app: Quaff) -> None:
         context.note("b", None)
         assert (context.noted("a"), context.noted("b"), context.noted("c")) == (1, None, None)
         assert other.noted("a") is None
+
+
+@pytest.mark.parametrize("fails", [None, "view", "teardown", "closer"])
+def test_what_was_left_open_is_closed_at_the_end(app: Quaff, fails: str | None) -> None:
+    """It is called after the teardown functions, last first, within the context, with the error, whatever else raises."""
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    events: list[Any] = []
+
+    @app.get("/")
+    def view() -> str:
+        call_on_close(lambda error: events.append(("first", type(error), current_app.name)))
+        call_on_close(fail_or_note)
+        if fails == "view":
+            raise KeyError("view")
+        return "done"
+
+    def fail_or_note(error: BaseException | None) -> None:
+        events.append(("second", type(error)))
+        if fails == "closer":
+            raise ValueError("closer")
+
+    @app.teardown_appcontext
+    def teardown(error: BaseException | None) -> None:
+        events.append("teardown")
+        call_on_close(lambda error: events.append("late"))
+        if fails == "teardown":
+            raise ValueError("teardown")
+
+    client = app.test_client()
+    expected = KeyError if fails == "view" else type(None)
+    for _ in range(3):
+        events.clear()
+        with pytest.raises(ValueError, match=str(fails)) if fails in {"teardown", "closer"} else nullcontext():
+            assert client.get("/").status_code == (500 if fails == "view" else 200)
+        assert events == ["teardown", "late", ("second", expected), ("first", expected, app.name)]
+
+
+def test_closers_without_teardown_functions(app: Quaff) -> None:
+    """They are called also in a request that has nothing else to tear down; a request that registers none has none."""
+    closed: list[str] = []
+
+    @app.get("/<name>")
+    def view(name: str) -> str:
+        if name != "none":
+            call_on_close(lambda error: closed.append(name))
+        return name
+
+    client = app.test_client()
+    for name in ("a", "b", "none", "c"):
+        client.get(f"/{name}")
+    assert closed == ["a", "b", "c"]
+
+
+def test_closers_belong_to_the_app_context(app: Quaff) -> None:
+    """Those of an inner context are called at its end; those of a request in an outer context of its app, with that."""
+    closed: list[str] = []
+    app.add_url_rule("/", view_func=lambda: call_on_close(lambda error: closed.append("outer")) or "")
+    with app.app_context():
+        app.test_client().get("/")
+        with app.app_context():
+            call_on_close(lambda error: closed.append("inner"))
+        assert closed == ["inner"]
+    assert closed == ["inner", "outer"]
+    with pytest.raises(RuntimeError, match="Working outside of application context"):
+        call_on_close(closed.append)  # type: ignore[arg-type]
+
+
+def test_closers_of_a_context_that_is_pushed_again(app: Quaff) -> None:
+    """Each last pop calls all that was registered so far."""
+    closed: list[int] = []
+    context = app.app_context()
+    for number in range(2):
+        with context:
+            call_on_close(lambda error, number=number: closed.append(number))
+            with context:
+                pass
+            assert len(closed) == number
+    assert closed == [0, 1, 0]

@@ -125,6 +125,19 @@ def test_the_command_group(make: Any) -> None:
     assert made.cli is made.cli
 
 
+@both
+def test_commands_of_batteries(make: Any) -> None:
+    """What `add_cli_commands` was given is called with the group when that is first used, and at once after that."""
+    made, seen = make(), []
+    made.add_cli_commands(seen.append)
+    assert seen == []
+    assert "cli" not in vars(made)
+    group = made.cli
+    assert seen == [group]
+    made.add_cli_commands(seen.append)
+    assert seen == [group, group]
+
+
 # Routes ----------------------------------------------------------------------------------------------------------------
 
 

@@ -231,6 +231,9 @@ class AppBase(OldAppNames, Scaffold):
         self.batteries: list[Battery] = TrackedList(self._revision)
         """What `add_battery` added, in that order."""
 
+        self.closes_contexts = False
+        """Whether something of this app calls `quaff.ctx.call_on_close`. The compiled routes look for it then."""
+
         self.mounts: tuple[Mount, ...] = ()
         """What `mount` has mounted, the longest prefix first."""
 

@@ -22,13 +22,15 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from ._internal.attributes import lazy
 from ._internal.sentinels import UNSET, Unset
 from .errors import ContextError
-from .globals import active_request_context, bind, current_context, raise_no_request, raise_no_websocket
+from .globals import active_request_context, bind, current_context, raise_no_app, raise_no_request, raise_no_websocket
 from .signals import appcontext_popped, appcontext_pushed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Closer = Callable[[BaseException | None], Any]
 
 _BY_PIPELINE: Any = UNSET
 """Stands at the bottom of a context's stack of pushes when the compiled pipeline bound it."""
@@ -95,6 +97,9 @@ class AppContext:
 
     request_context = None
 
+    closers: list[Closer] | None = None
+    """What `call_on_close` registered, or None."""
+
     def __init__(self, app: Any) -> None:
         self.app = app
         self.g: Any = app.app_ctx_globals_class()
@@ -135,9 +140,7 @@ class AppContext:
         """
         try:
             if len(self._cv_tokens) == 1:
-                if isinstance(exc, Unset):
-                    exc = sys.exc_info()[1]
-                self.app.do_teardown_appcontext(exc)
+                self._end(sys.exc_info()[1] if isinstance(exc, Unset) else exc)
         finally:
             bound = current_context.get()
             popped = bound.app_context
@@ -145,6 +148,34 @@ class AppContext:
         if popped is not self:
             raise AssertionError(f"Popped wrong app context. ({popped!r} instead of {self!r})")
         appcontext_popped.send(self.app, _async_wrapper=self.app.ensure_sync)
+
+    def _end(self, exc: BaseException | None) -> None:
+        try:
+            self.app.do_teardown_appcontext(exc)
+        finally:
+            # What a teardown function uses once more is closed as well, and what it raises keeps nothing open.
+            if self.closers is not None:
+                self.close(exc)
+
+    def close(self, exc: BaseException | None) -> None:
+        """Call what `call_on_close` registered, the last first; each is called whatever the others raise."""
+        closers = self.closers or []
+        done = 0
+        error: BaseException | None = None
+        # A closer may register another. They stay, for a context that is pushed again, as a streamed body does it.
+        while len(closers) > done:
+            batch, done = closers[done:], len(closers)
+            for function in reversed(batch):
+                try:
+                    function(exc)
+                except BaseException as raised:
+                    error = error or raised
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # An error holds this frame through its traceback; a frame that holds the error would make a cycle.
+                error = None
 
     def __enter__(self) -> AppContext:
         self.push()
@@ -183,23 +214,14 @@ class RequestContext:
     PERF: in a dict of its own, because looking into `__dict__` makes CPython build one.
     """
 
-    notes: dict[str, Any] | None = None
-    """What the batteries know of the request by now, by names of their own, or None.
-
-    PERF: in a dict of its own, because looking into `__dict__` makes CPython build one.
-    """
-
-    notes: dict[str, Any] | None = None
-    """What the batteries know of the request by now, by names of their own, or None.
-
-    PERF: in a dict of its own, because looking into `__dict__` makes CPython build one.
-    """
-
     after_response_calls: list[Callable[[], Any]] | None = None
     """What `app.after_response` was given, or None."""
 
     exchange: Any = None
     """The request as a server with an event loop gave it; None where there is an environ from the start."""
+
+    has_closers: bool = False
+    """Whether `call_on_close` registered something on the app context of this request."""
 
     owns_app_context: bool = True
     """Whether the app context ends together with this request."""
@@ -357,26 +379,6 @@ class RequestContext:
         """Return what was noted under *name*, or None."""
         return None if self.notes is None else self.notes.get(name)
 
-    def note(self, name: str, value: Any) -> None:
-        """Remember *value* for the rest of the request."""
-        if self.notes is None:
-            self.notes = {}
-        self.notes[name] = value
-
-    def noted(self, name: str) -> Any:
-        """Return what was noted under *name*, or None."""
-        return None if self.notes is None else self.notes.get(name)
-
-    def note(self, name: str, value: Any) -> None:
-        """Remember *value* for the rest of the request."""
-        if self.notes is None:
-            self.notes = {}
-        self.notes[name] = value
-
-    def noted(self, name: str) -> Any:
-        """Return what was noted under *name*, or None."""
-        return None if self.notes is None else self.notes.get(name)
-
     def open_session(self) -> Any:
         """Ask the app's session interface for the session and keep it."""
         interface = self.app.session_interface
@@ -476,6 +478,29 @@ def after_this_request(f: F) -> F:
         )
     context._after_request_functions.append(f)
     return f
+
+
+def call_on_close(function: Closer) -> None:
+    """Call *function* when the current app context ends, after the teardown functions, with the error or None. Quaff 0.1.
+
+    For what a context holds once it was used, such as a connection: unlike a teardown function, it costs the requests that
+    do not use it nothing. A context that is pushed again, for a streamed body, ends again: it is called each time.
+
+    :raises RuntimeError: outside of an app context.
+    """
+    bound = current_context.get()
+    app_context = bound.app_context
+    if app_context is None:
+        raise_no_app()
+    if not app_context.app.closes_contexts:
+        # The compiled routes have to look from now on; this request, made stale, ends as the reference pipeline does.
+        app_context.app.closes_contexts = True
+    if app_context.closers is None:
+        app_context.closers = []
+    app_context.closers.append(function)
+    request_context = bound.request_context
+    if request_context is not None and request_context.has_app_context(app_context):
+        request_context.has_closers = True
 
 
 def copy_current_request_context(f: F) -> F:

@@ -16,6 +16,16 @@
     ├── ext.caching.settings.CacheSettingsError (ValueError)   a setting of the cache        Q750
     ├── ext.caching.backends.base.StoreMissing (RuntimeError)   a store lacks its library     Q751
     ├── ext.caching.privacy.PrivateResult (RuntimeError)   a cached page is one person's      Q752
+    ├── ext.sqlalchemy.problems.SQLAlchemySettingsError (RuntimeError)   a setting of a database   Q800
+    ├── ext.sqlalchemy.problems.DatabaseUrlError (ArgumentError)   the URL of a database         Q801
+    ├── ext.sqlalchemy.problems.DriverMissing (ImportError)   the driver of a database           Q802
+    ├── ext.sqlalchemy.problems.AppUnclear (RuntimeError)   which app's database is meant        Q803
+    ├── ext.sqlalchemy.problems.NotRegistered (RuntimeError)   an app without this database      Q804
+    ├── ext.sqlalchemy.problems.LoopNeeded (RuntimeError)   async use of a database without a loop   Q805
+    ├── ext.sqlalchemy.nplusone.NPlusOneError (RuntimeError)   one query for each object       Q820
+    ├── ext.migrate.lock.LockTimeout (RuntimeError)   another process migrates for too long        Q840
+    ├── ext.migrate.destructive.DestructiveChange (RuntimeError)   a migration would lose data     Q841
+    ├── ext.migrate.sqlite.ForeignKeyViolation (RuntimeError)   rows would refer to nothing        Q842
     └── servers.errors.ServerError       the server cannot start                            Q500
         ├── BindError (OSError)          the address cannot be listened on                  Q501
         └── SettingsError (ValueError)   a setting has an unknown name or a bad value       Q502

@@ -60,6 +60,7 @@ class Scaffold(Hooks, ErrorHandlers):
         self.template_folder = template_folder
         self.root_path = get_root_path(import_name) if root_path is None else root_path
         self.view_functions: dict[str, ft.RouteCallable] = TrackedDict(self._revision)
+        self._command_adders: list[Callable[[Group], object]] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
@@ -69,7 +70,19 @@ class Scaffold(Hooks, ErrorHandlers):
         """The Click group for commands of this app or blueprint: `@app.cli.command()`."""
         group: Group = resolve("AppGroup")()
         group.name = self.name
+        for add in self._command_adders:
+            add(group)
         return group
+
+    def add_cli_commands(self, add: Callable[[Group], object]) -> None:
+        """Call *add* with `cli` when that is first used, or now if it was. For batteries. Quaff 0.1.
+
+        PERF: reading `cli` imports Click, which an app that serves requests does without.
+        """
+        if "cli" in self.__dict__:
+            add(self.cli)
+        else:
+            self._command_adders.append(add)
 
     @property
     def static_folder(self) -> str | None:

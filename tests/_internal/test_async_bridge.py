@@ -282,3 +282,21 @@ def test_which_loop_async_code_runs_on() -> None:
         assert loop_of_async_code() is shared
     finally:
         loop_of_request.reset(token)
+
+
+def test_the_loop_keeps_nothing_of_whom_it_was_started_for() -> None:
+    """What the first caller's context holds, a request and its app, is let go of."""
+
+    class Held:
+        pass
+
+    held = Held()
+    variable: ContextVar[Held | None] = ContextVar("held")
+    token = variable.set(held)
+    loop = LoopThread().loop()
+    variable.reset(token)
+    gone = weakref.ref(held)
+    del held, token
+    gc.collect()
+    assert gone() is None
+    loop.call_soon_threadsafe(loop.stop)

@@ -107,7 +107,9 @@ def test_the_extensions_are_those_that_batteries_replace() -> None:
     text = environment.REQUIREMENTS.read_text()
     for name in environment.EXTENSIONS:
         assert f"\n{name}=={VERSIONS[name]} " in text
-    assert set(environment.EXTENSIONS) == VERSIONS.keys() - {"flask"}
+    assert f"\nflask-sqlalchemy=={VERSIONS['flask-sqlalchemy']} " in text
+    # Migrations are no part of a request.
+    assert {*environment.EXTENSIONS, "flask-sqlalchemy", "flask-migrate"} == VERSIONS.keys() - {"flask"}
 
 
 def test_the_pins_hold_what_is_measured() -> None:

@@ -100,6 +100,22 @@ BATTERIES = {
     "rows": [CASE, QUIET, TOGETHER, CACHED, CHUNK],
     "failures": ["sslify-redirect: it is not installed"],
 }
+DATABASE = {
+    "method": "Each with its own database.",
+    "rows": [
+        {
+            "title": "sqlite: one row",
+            "rates": {"flask": 4000.0, "quaff": 14000.0},
+            "http": {"median": 3.5},
+            "bar": 3,
+            "microseconds": {"flask": 190.2, "quaff": 48.7, "bare": 105.0},
+            "own": -1.16,
+            "own_bar": None,
+            "passed": True,
+        }
+    ],
+    "failures": ["postgresql: it is not installed"],
+}
 EVERYTHING = {
     "in_process": {**IN_PROCESS, **STAMP},
     "http": {**HTTP, **STAMP},
@@ -107,6 +123,7 @@ EVERYTHING = {
     "scaling": {"rows": [GROWTH], "failures": [], **STAMP},
     "protocols": {**PROTOCOLS, **STAMP},
     "batteries": {**BATTERIES, **STAMP},
+    "database": {**DATABASE, **STAMP},
 }
 
 
@@ -154,7 +171,7 @@ def test_the_report_has_a_table_per_section() -> None:
     assert "| 1 | 70,000 |" in text
     assert "Quaff takes 50% of Flask's time; the bar is 60%: reached." in text
     assert "| static rules | Quaff | 2.00 | 2.10 | 1.05 | 1.1 | yes |" in text
-    assert text.count("Measured 2030-01-02.") == 6
+    assert text.count("Measured 2030-01-02.") == 7
 
 
 def test_the_protocols_have_a_table_per_rate_and_one_of_memory() -> None:
@@ -175,6 +192,13 @@ def test_protocols_without_figures_have_no_tables() -> None:
     assert "server and load share the cores" in text
     assert "###" not in text
     assert "robyn is not installed" in text
+
+
+def test_the_pages_on_a_database_have_a_table() -> None:
+    """Rates with their bar, times with what is Quaff's own, and what could not be measured."""
+    text = report.database_part(DATABASE)
+    assert "| sqlite: one row | 4,000 | 14,000 | 3.50 | 3 | 190 | 49 | 105 | -116% |  | yes |" in text
+    assert "- not measured: postgresql: it is not installed" in text
 
 
 def test_the_batteries_have_a_table_per_kind() -> None:

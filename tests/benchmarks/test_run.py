@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
 
 def test_without_a_choice_everything_is_measured(asked: list[Any]) -> None:
-    """All six sections, on every interpreter that is found, into the results folder."""
+    """All seven sections, on every interpreter that is found, into the results folder."""
     assert run.main([]) == 0
     assert [call[0] for call in asked] == ["one", "two"]
     assert all(getattr(asked[0][1], name) for name in run.SECTIONS)
@@ -54,7 +54,7 @@ def test_a_choice_measures_only_that(asked: list[Any], tmp_path: Path) -> None:
     run.main(["--import", "--http", "--python", "a,b,c", "--output", str(tmp_path)])
     assert [call[0] for call in asked] == ["a", "b", "c"]
     options = asked[0][1]
-    assert [getattr(options, name) for name in run.SECTIONS] == [False, True, True, False, False, False]
+    assert [getattr(options, name) for name in run.SECTIONS] == [False, True, True, False, False, False, False]
     assert asked[0][2] == tmp_path
 
 
@@ -62,21 +62,37 @@ def test_parts_of_the_protocols_can_be_chosen(asked: list[Any]) -> None:
     """They imply their section and no other; scenarios may be chosen beside them."""
     run.main(["--parts", "echo,idle", "--only", "hello"])
     options = asked[0][1]
-    assert [getattr(options, name) for name in run.SECTIONS] == [True, False, False, False, True, False]
+    assert [getattr(options, name) for name in run.SECTIONS] == [True, False, False, False, True, False, False]
     assert run.split(options.parts) == ["echo", "idle"]
     run.main(["--protocols"])
     options = asked[-1][1]
-    assert [getattr(options, name) for name in run.SECTIONS] == [False, False, False, False, True, False]
+    assert [getattr(options, name) for name in run.SECTIONS] == [False, False, False, False, True, False, False]
 
 
 def test_batteries_can_be_chosen(asked: list[Any]) -> None:
     """All of them with the flag, some by name; names imply their section and no other."""
     run.main(["--batteries"])
-    assert [getattr(asked[-1][1], name) for name in run.SECTIONS] == [False] * 5 + [True]
+    assert [getattr(asked[-1][1], name) for name in run.SECTIONS] == [False] * 5 + [True, False]
     run.main(["--battery", "cors,limiter"])
     options = asked[-1][1]
-    assert [getattr(options, name) for name in run.SECTIONS] == [False] * 5 + [True]
+    assert [getattr(options, name) for name in run.SECTIONS] == [False] * 5 + [True, False]
     assert run.split(options.battery) == ["cors", "limiter"]
+
+
+def test_pages_on_a_database_can_be_chosen(asked: list[Any]) -> None:
+    """All of them with the flag, some by name; names imply their section and no other."""
+    for arguments in (["--database"], ["--pages", "db,fortunes"]):
+        run.main(arguments)
+        assert [getattr(asked[-1][1], name) for name in run.SECTIONS] == [False] * 6 + [True]
+    assert run.split(asked[-1][1].pages) == ["db", "fortunes"]
+
+
+def test_an_unknown_page_is_refused(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt name measures nothing; the names that there are stand in the message."""
+    with pytest.raises(SystemExit):
+        run.main(["--pages", "bd"])
+    assert "--pages: no bd; there are db, queries, fortunes, updates" in capsys.readouterr().err
+    assert asked == []
 
 
 def test_an_unknown_battery_is_refused(asked: list[Any], capsys: pytest.CaptureFixture[str]) -> None:

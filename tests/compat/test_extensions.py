@@ -32,8 +32,9 @@ Load = Callable[[str], Any]
 
 @pytest.fixture(params=["compiled", "reference"], autouse=True)
 def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run every test in both pipelines."""
+    """Run every test in both pipelines, with the extensions as they are and no battery in their place."""
     monkeypatch.setenv("QUAFF_COMPILED", "1" if request.param == "compiled" else "0")
+    monkeypatch.setenv("QUAFF_BATTERIES", "0")
 
 
 @pytest.fixture

@@ -44,6 +44,9 @@ def modules() -> dict[str, Module]:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        if "templates" in parts:
+            # What `quaff db init` copies into a user's project.
+            continue
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         text = path.read_text(encoding="utf-8")
         found[name] = Module(name, path, text, ast.parse(text, str(path)))

@@ -27,6 +27,10 @@ MANY_PARAMETERS = {
     "EnvironBuilder.__init__": "Werkzeug's signature",
     "Cache.cached": "Flask-Caching's signature",
     "Cache.memoize": "Flask-Caching's signature",
+    "revision": "Flask-Migrate's signature",
+    "migrate": "Flask-Migrate's signature",
+    "upgrade": "Flask-Migrate's signature",
+    "downgrade": "Flask-Migrate's signature",
 }
 """Functions that may have more parameters, and why."""
 

@@ -58,7 +58,9 @@ def run(path: Path) -> int:
             if re.match(r"(from|import) ", block.code):
                 namespace = {"__name__": "app"}
             # Blank lines in front, so that a traceback names the line of the page.
-            exec(compile("\n" * (block.line - 1) + block.code, str(path), "exec"), namespace)
+            code = "\n" * (block.line - 1) + block.code
+            # This file's own `annotations` are not the page's: what looks at annotations would get texts.
+            exec(compile(code, str(path), "exec", dont_inherit=True), namespace)
         else:
             test = doctest.DocTestParser().get_doctest(block.code, namespace, path.name, str(path), block.line - 1)
             test.globs = namespace

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import pytest
 from tests.examples.programs import EXAMPLES, Program, copied, started
 
 NAMES = ("hello", "hooks", "middleware", "proxyfix")
-WITHOUT_FLASK = ("caching", "compress", "cors", "limiter", "proxies", "security")
+WITHOUT_FLASK = ("caching", "compress", "cors", "limiter", "migrate", "proxies", "security", "sqlalchemy")
 """Programs that are there once, for what they show is Quaff's own."""
 
 COMMANDS = {"quaff": ("app.py",), "flask": ("-m", "quaff", "flask_app.py")}
@@ -170,6 +172,29 @@ def test_limiter(tmp_path: Path, free_port: int) -> None:
         _assert_stops(program)
 
 
+def test_sqlalchemy(tmp_path: Path, free_port: int) -> None:
+    """Books are stored with their authors and listed by pages; one that there is not is a 404."""
+    with _run("sqlalchemy", "quaff", tmp_path, free_port) as program:
+        for title in ("Emma", "Persuasion"):
+            assert _post(free_port, "/books", f"title={title}&author=Austen") == 201
+        listed = json.loads(program.get("/books?per_page=1&page=2").text)
+        assert listed == {"books": [{"title": "Persuasion", "author": "Austen"}], "pages": 2, "total": 2}
+        assert program.get("/books?page=3").status == 404
+        assert json.loads(program.get("/books/1").text) == {"title": "Emma"}
+        missing = program.get("/books/9")
+        assert (missing.status, "There is no such book." in missing.text) == (404, True)
+        _assert_stops(program)
+
+
+def _post(port: int, path: str, form: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("POST", path, form, {"Content-Type": "application/x-www-form-urlencoded"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def _log_in(port: int, passwords: list[str]) -> list[int]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     found = []
@@ -266,3 +291,17 @@ def test_flask_programs_need_the_alias(tmp_path: Path) -> None:
         [sys.executable, "-m", "quaff", "which.py", "a"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "quaff.app ['which.py', 'a']"
+
+
+def test_migrate(tmp_path: Path, free_port: int) -> None:
+    """The program brings its tables up to the newest migration before it serves, and then runs on them."""
+    shutil.copytree(EXAMPLES / "migrate" / "migrations", tmp_path / "migrations")
+    with _run("migrate", "quaff", tmp_path, free_port) as program:
+        assert "notes have an author" in program.output()
+        assert _post(free_port, "/Ada/hello", "") == 201
+        assert json.loads(program.get("/").text) == [{"text": "hello", "author": "Ada"}]
+        _assert_stops(program)
+    done = subprocess.run(
+        [sys.executable, "-m", "quaff.cli", "db", "current"], cwd=tmp_path, text=True, capture_output=True, check=True
+    )
+    assert done.stdout == "7be25d80c3a4 (head)\n"

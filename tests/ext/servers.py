@@ -8,9 +8,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
 from typing import Any
@@ -51,6 +52,11 @@ class Server:
         """The URI of the store."""
         raise NotImplementedError
 
+    @property
+    def popen_options(self) -> dict[str, Any]:
+        """More arguments for the process."""
+        return {}
+
     def is_up(self) -> bool:
         """Tell whether the server answers."""
         socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
@@ -59,7 +65,10 @@ class Server:
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         with (self.folder / "log.txt").open("ab") as log:
-            self.process = subprocess.Popen(self.command, cwd=self.folder, stdout=log, stderr=log)
+            command = self.command
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, **{"cwd": self.folder, **self.popen_options}
+            )
         deadline = time.perf_counter() + PATIENCE
         while True:
             try:
@@ -78,6 +87,9 @@ class Server:
             self.process.kill()
             self.process.wait(PATIENCE)
             self.process = None
+
+    def clean_up(self) -> None:
+        """Remove what the server has left outside of its folder."""
 
     def freeze(self) -> None:
         """Let the server take connections and answer nothing."""
@@ -184,6 +196,117 @@ class MariaDB(Server):
         return True
 
 
+def find_postgres() -> str | None:
+    """Return the folder of PostgreSQL's programs, which distributions keep out of the PATH; None where there are none."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return str(Path(found).resolve().parent)
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    return str(folders[-1]) if folders else None
+
+
+def _children_of(parent: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
+    pairs = (line.split() for line in listed.splitlines())
+    return [int(pid) for pid, of in pairs if int(of) == parent]
+
+
+class PostgreSQL(Server):
+    """A PostgreSQL server for the user `postgres`, who needs no password. What is lost in a crash of the machine is lost."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        # It does not run as root, and nobody else may look into the folders of root's tests.
+        self.is_root = os.getuid() == 0
+        self.data = Path(tempfile.mkdtemp(prefix="quaff-postgresql-"))
+        if self.is_root:
+            os.chown(self.data, *self._owner)
+
+    @property
+    def _owner(self) -> tuple[int, int]:
+        try:
+            entry = pwd.getpwnam("postgres")
+        except KeyError:
+            entry = pwd.getpwnam("nobody")
+        return entry.pw_uid, entry.pw_gid
+
+    @property
+    def popen_options(self) -> dict[str, Any]:
+        """A group of processes of its own, for all of them to be ended at once; of another user's where root runs it."""
+        options: dict[str, Any] = {"start_new_session": True, "cwd": self.data}
+        if self.is_root:
+            user, group = self._owner
+            options.update(user=user, group=group, extra_groups=())
+        return options
+
+    @property
+    def command(self) -> list[str]:
+        """The command line; the first time, the database is made."""
+        programs = find_postgres() or ""
+        if not (self.data / "PG_VERSION").exists():
+            subprocess.run(
+                [
+                    f"{programs}/initdb",
+                    "-D",
+                    str(self.data),
+                    "-U",
+                    "postgres",
+                    "-A",
+                    "trust",
+                    "-E",
+                    "UTF8",
+                    "--no-sync",
+                ],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                **self.popen_options,
+            )
+        settings = ("fsync=off", "listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=16MB")
+        options = [word for setting in settings for word in ("-c", setting)]
+        return [f"{programs}/postgres", "-D", str(self.data), "-p", str(self.port), *options]
+
+    @property
+    def uri(self) -> str:
+        """The URL of the database, for SQLAlchemy."""
+        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
+
+    def is_up(self) -> bool:
+        """Tell whether the server answers."""
+        import psycopg
+
+        address = f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres connect_timeout=5"
+        try:
+            psycopg.connect(address).close()
+        except psycopg.Error as error:
+            raise OSError(str(error)) from error
+        return True
+
+    def kill(self) -> None:
+        """End the server and all its processes as a crash does."""
+        if self.process is not None:
+            # Stopped first, it cannot start others in their place.
+            self._signal(signal.SIGSTOP)
+            self._signal(signal.SIGKILL)
+            self.process.wait(PATIENCE)
+            self.process = None
+            # A server that comes after one that was killed would find its lock.
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def clean_up(self) -> None:
+        """Remove the database."""
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def _signal(self, number: int) -> None:
+        assert self.process is not None
+        # Each of its processes has a session of its own; one that goes on after a crash would write beside the next one's.
+        children = _children_of(self.process.pid)
+        os.kill(self.process.pid, number)
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+
+
 @contextmanager
 def running(server: Server) -> Iterator[Server]:
     """Run a server for a block."""
@@ -192,3 +315,4 @@ def running(server: Server) -> Iterator[Server]:
         yield server
     finally:
         server.kill()
+        server.clean_up()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import pytest
 
 from quaff import Quaff, g, has_request_context, request, signals
+from quaff.ctx import call_on_close
 from quaff.globals import NO_CONTEXT, active_context, current_context
+from tests.pipeline.test_parts import ask_asgi
 
 
 @pytest.fixture
@@ -170,3 +173,42 @@ def test_uploads_are_closed() -> None:
             app.teardown_request(lambda error: None)
         app.test_client().post("/", data={"file": (io.BytesIO(b"content"), "name.txt")})
         assert opened.pop().closed
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("native", [False, True])
+def test_what_closes_with_the_context(compiled: bool, fails: bool, native: bool) -> None:
+    """What `call_on_close` registered is called when all is done, with the error; should it fail, all is unbound as well."""
+    app = Quaff("closing", static_folder=None, compiled=compiled)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    closed: list[Any] = []
+
+    def close(error: BaseException | None) -> None:
+        closed.append((type(error), active_context() is not None))
+        if fails:
+            raise LookupError("closing")
+
+    def use() -> str:
+        call_on_close(close)
+        return str(len(request.files))
+
+    async def use_on_loop() -> str:
+        return use()
+
+    app.add_url_rule("/", "view", use_on_loop if native else use, methods=["GET", "POST"])
+    app.add_url_rule("/error", "error", lambda: call_on_close(close) or 1 // 0)
+    app.add_url_rule("/bare", "bare", lambda: "bare")
+    for number in range(1, 4):
+        # The first request is the one that makes the app one that closes contexts.
+        with pytest.raises(LookupError, match="closing") if fails else nullcontext():
+            data = {"file": (io.BytesIO(b"data"), "a.txt")}
+            answer = ask_asgi(app, "/") if native else app.test_client().post("/", data=data)
+            assert answer.text == ("0" if native else "1")
+        assert closed == [(type(None), True)] * number
+        assert active_context() is None
+    with pytest.raises(LookupError, match="closing") if fails else nullcontext():
+        assert app.test_client().get("/error").status_code == 500
+    assert closed[3:] == [(ZeroDivisionError, True)]
+    assert app.test_client().get("/bare").text == "bare"
+    assert len(closed) == 4

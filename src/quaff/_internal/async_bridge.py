@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from functools import update_wrapper
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -24,6 +24,10 @@ R = TypeVar("R")
 
 loop_of_request: ContextVar[AbstractEventLoop | None] = ContextVar("quaff.loop", default=None)
 """The loop that serves the current request, set for code that it hands to a worker thread; None under a WSGI server."""
+
+
+BRIDGED: Final = "quaff-bridge"
+"""The name of a task that a thread waits for: what runs in it is a part of what that thread does."""
 
 
 def is_async(function: Callable[..., Any]) -> bool:
@@ -53,7 +57,8 @@ class LoopThread:
     def _start(self) -> AbstractEventLoop:
         import asyncio
 
-        loop = asyncio.new_event_loop()
+        # In no context: the loop would keep that of the request that happens to be the first, and its app, for ever.
+        loop = Context().run(asyncio.new_event_loop)
         started = threading.Event()
 
         def run() -> None:
@@ -120,7 +125,7 @@ def run_coroutine(function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, 
 
     # The task is kept in a list: the loop itself holds tasks weakly.
     tasks: list[Any] = []
-    loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(run(), context=context)))
+    loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(run(), context=context, name=BRIDGED)))
     done.wait()
     copy_back(context)
     if not errors:

@@ -55,7 +55,9 @@ BATTERIES: Final[dict[str, str]] = {
     "flask_compress.flask_compress": "quaff.ext.compress.extension",
     "flask_cors": "quaff.ext.cors",
     "flask_limiter": "quaff.ext.limiter",
+    "flask_migrate": "quaff.ext.migrate",
     "flask_sslify": "quaff.ext.security.sslify",
+    "flask_sqlalchemy": "quaff.ext.sqlalchemy",
     "flask_talisman": "quaff.ext.security.talisman",
     "flask_talisman.talisman": "quaff.ext.security.talisman",
 }
@@ -70,6 +72,8 @@ VERSIONS: Final[dict[str, str]] = {
     "flask-compress": "1.25",
     "flask-cors": "6.0.5",
     "flask-limiter": "4.1.1",
+    "flask-migrate": "4.1.0",
+    "flask-sqlalchemy": "3.1.1",
     "flask-sslify": "0.1.5",
     "flask-talisman": "1.1.0",
 }

@@ -1,4 +1,4 @@
-"""The end of a request that has something to tear down, or that left something behind."""
+"""The end of a request that has something to tear down or to close, or that left something behind."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def end_request(context: RequestContext, token: Token[BoundContext], error: Base
     if error is not None and context.app.should_ignore_error(error):
         error = None
     context.pop(error)
+
+
+def close_app_context(context: RequestContext, error: BaseException | None) -> None:
+    """Call what `call_on_close` registered, for a request that has nothing else to tear down.
+
+    PERF: a request that used a database ends so; `end_request` costs it twenty calls more.
+    """
+    if context.owns_app_context:
+        context.app_context.close(error)
 
 
 def _note_first_push(tokens: list[Any], noted: object) -> None:

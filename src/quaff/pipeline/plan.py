@@ -81,6 +81,9 @@ class Plan:
     tears_down: bool
     """Whether anything has to be called when the request is over."""
 
+    may_close: bool
+    """Whether a request may have registered something with `call_on_close`."""
+
     signals_pushed: bool
     """Whether somebody listens to `appcontext_pushed`."""
 
@@ -214,6 +217,7 @@ def make_plan(app: Any, route: Route | None, method: str, *, native: bool = Fals
         plain_responses=_is_plain_response(app),
         plain_json=_is_plain_json(app),
         tears_down=tears_down,
+        may_close=app.closes_contexts,
         signals_pushed=bool(signals.appcontext_pushed.receivers),
         signals_started=bool(signals.request_started.receivers),
         signals_finished=bool(signals.request_finished.receivers),

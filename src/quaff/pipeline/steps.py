@@ -18,6 +18,7 @@ import keyword
 from collections.abc import Callable
 
 from .. import signals
+from .ending import close_app_context
 from .handover import first_answer, parts_of, pass_on, preprocess_all
 from .opening import announce_app_context, open_session_first
 from .part_steps import acted_expression, constant_names, direct_finish_lines, finish_lines, guard_lines
@@ -346,16 +347,18 @@ def end_lines(plan: Plan, scope: Scope) -> list[str]:
     conditions = ["get_bound() is not context", "revision.value != compiled_at"]
     if not scope.native:
         conditions.insert(1, "'werkzeug.debug.preserve_context' in environ")
-    return [
-        f"if {' or '.join(conditions)}:",
-        f"    {end}",
-        "else:",
-        "    reset_bound(token)",
-        "    request = context.made_request",
-        "    if request is not None:",
-        f"        {'' if plan.eager_request else 'if request._has_files: '}request.close()",
-        f"        {'request.' if scope.native else ''}environ['werkzeug.request'] = None",
+    unbind = [
+        "reset_bound(token)",
+        "request = context.made_request",
+        "if request is not None:",
+        f"    {'' if plan.eager_request else 'if request._has_files: '}request.close()",
+        f"    {'request.' if scope.native else ''}environ['werkzeug.request'] = None",
     ]
+    if plan.may_close:
+        scope.add("close_app_context", close_app_context)
+        close = scope.hand_over("close_app_context", "context, error")
+        unbind = ["try:", f"    if context.has_closers: {close}", "finally:", *(f"    {line}" for line in unbind)]
+    return [f"if {' or '.join(conditions)}:", f"    {end}", "else:", *(f"    {line}" for line in unbind)]
 
 
 _HAS_COOKIE = {False: "'HTTP_COOKIE' in environ", True: "exchange.has_cookie()"}
