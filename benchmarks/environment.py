@@ -26,7 +26,10 @@ PEERS = ("emmett55", "blacksheep", "litestar", "fastapi", "starlette", "sanic", 
 EXTENSIONS = ("flask-caching", "flask-compress", "flask-cors", "flask-limiter", "flask-sslify", "flask-talisman")
 """What the batteries are held against."""
 
-PACKAGES = ("quaff", "flask", "werkzeug", "jinja2", "falcon", "granian", *PEERS, *EXTENSIONS)
+DATABASES = ("sqlalchemy", "flask-sqlalchemy", "psycopg")
+"""What the pages on a database are made with."""
+
+PACKAGES = ("quaff", "flask", "werkzeug", "jinja2", "falcon", "granian", *PEERS, *EXTENSIONS, *DATABASES)
 
 ASK = (
     "import json, platform, importlib.metadata as m\n"

@@ -151,17 +151,22 @@ class ServerProcess:
         said = self._said.read().decode(errors="replace").strip()[-2000:]
         raise ServerFailedError(f"the server of {self.name!r} did not come up; it said:\n{said}")
 
+    def ask(self, page: str) -> tuple[int, bytes]:
+        """Return the status and the body of one of its pages."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", self._pages[page][0])
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, body
+
     def _check_pages(self) -> None:
-        for path, expected in self._pages.values():
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
-            connection.close()
+        for page, (path, expected) in self._pages.items():
+            status, body = self.ask(page)
             # Falcon writes its JSON with blanks; the meaning has to be the same.
             same = body == expected or (path == "/json" and json.loads(body) == json.loads(expected))
-            if answer.status != 200 or not same:
-                raise ServerFailedError(f"{self.name!r} answered {answer.status} {body!r} for {path}, not {expected!r}")
+            if status != 200 or not same:
+                raise ServerFailedError(f"{self.name!r} answered {status} {body!r} for {path}, not {expected!r}")
 
     def stop(self) -> None:
         """Stop the server and its worker, gently first, and wait for the end of both."""

@@ -10,7 +10,7 @@ from typing import Any
 Results = dict[str, Any]
 """One results file: facts of the run, and per section (`SECTIONS`) its figures."""
 
-SECTIONS = ("in_process", "http", "import", "scaling", "protocols", "batteries")
+SECTIONS = ("in_process", "http", "import", "scaling", "protocols", "batteries", "database")
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 
 
@@ -77,6 +77,7 @@ def as_markdown(results: Results) -> str:
         "scaling": scaling_part,
         "protocols": protocols_part,
         "batteries": batteries_part,
+        "database": database_part,
     }
     for name, write in writers.items():
         if name in results:
@@ -271,6 +272,26 @@ def others_table(rows: Sequence[Results]) -> str:
         for row in rows
     ]
     return table(["", "", "bar", "reached"], cells) if cells else ""
+
+
+def database_part(section: Results) -> str:
+    """Return the table of the pages on databases."""
+    head = ["", "Flask / s", "Quaff / s", "times as many", "bar", "Flask µs", "Quaff µs", "SQLAlchemy alone µs"]
+    rows = [
+        [
+            row["title"],
+            *[figure(row["rates"][name], "{:,.0f}") for name in ("flask", "quaff")],
+            figure(row["http"]["median"]),
+            figure(row["bar"], "{:g}"),
+            *[figure(row["microseconds"][name], "{:,.0f}") for name in ("flask", "quaff", "bare")],
+            figure(row["own"], "{:+.0%}"),
+            figure(row["own_bar"], "{:.0%}"),
+            verdict(row["passed"]),
+        ]
+        for row in section["rows"]
+    ]
+    columns = [*head, "Quaff's own", "bar", "reached"]
+    return f"## Pages on a database\n\n{section['method']}\n\n{table(columns, rows)}{failures(section)}"
 
 
 def rates_table(part: Results) -> str:

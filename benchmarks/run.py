@@ -16,12 +16,13 @@ from typing import Any
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import batteries, environment, inprocess, over_http, protocols, report, scaling, startup
+from benchmarks import batteries, database, environment, inprocess, over_http, protocols, report, scaling, startup
 from benchmarks.battery_scenarios import BATTERIES
 from benchmarks.contestants import FALCON, FLASK, QUAFF, REFERENCE, ROOT, Contestant
+from benchmarks.database_scenarios import PAGES as DATABASE_PAGES
 from benchmarks.rounds import Plan
 
-SECTIONS = ("in_process", "http", "imports", "scaling", "protocols", "batteries")
+SECTIONS = ("in_process", "http", "imports", "scaling", "protocols", "batteries", "database")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--scaling", action="store_true", help="the cost of a request with 10, 100 and 1000 rules")
     add("--protocols", action="store_true", help="async and sync views, WebSockets and idle connections on a loop")
     add("--batteries", action="store_true", help="what batteries add to a request, beside extensions of Flask")
+    add("--database", action="store_true", help="pages on SQLite and PostgreSQL, beside Flask-SQLAlchemy")
     add("--quick", action="store_true", help="a first look: short rounds; kept apart from the results")
     add("--only", metavar="NAME,...", default="", help="with --in-process: these scenarios alone, nothing is kept")
     add(
@@ -49,6 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="NAME,...",
         default="",
         help=f"with --batteries: {', '.join(BATTERIES)}; nothing is kept",
+    )
+    add(
+        "--pages",
+        metavar="NAME,...",
+        default="",
+        help=f"with --database: {', '.join(DATABASE_PAGES)}; nothing is kept",
     )
     add("--python", metavar="PATH,...", default="", help="interpreters to measure; default: 3.13 and 3.11 when found")
     add("--as-is", action="store_true", help="use the interpreters with what is installed in them, make nothing")
@@ -104,6 +112,12 @@ def measure(python: str, options: argparse.Namespace, contestants: list[Contesta
         lines, failed = batteries.measure(python, plan, http_plan, split(options.battery))
         figures = {"method": batteries.METHOD, "rows": [line.as_json() for line in lines], "failures": failed}
         measured["batteries"] = stamped(figures, options.quick)
+    if options.database:
+        print("pages on a database", flush=True)
+        http_plan = over_http.HttpPlan.quick() if options.quick else over_http.HttpPlan()
+        pages, failed = database.measure(python, plan, http_plan, split(options.pages))
+        figures = {"method": database.METHOD, "rows": [page.as_json() for page in pages], "failures": failed}
+        measured["database"] = stamped(figures, options.quick)
     return measured
 
 
@@ -128,7 +142,7 @@ def run_python(python: str, options: argparse.Namespace, folder: Path) -> list[s
     falcon = [FALCON] if facts["packages"]["falcon"] else []
     contestants = [FLASK, QUAFF, *falcon, *([REFERENCE] if options.reference else [])]
     measured = measure(inside, options, contestants)
-    if not (options.only or options.parts or options.battery):
+    if not (options.only or options.parts or options.battery or options.pages):
         kept = report.save(folder, facts, measured)
         print(f"kept in {kept.relative_to(ROOT) if kept.is_relative_to(ROOT) else kept}", flush=True)
     return [f"{facts['python']}: {line}" for line in missed_bars(measured)]
@@ -136,10 +150,11 @@ def run_python(python: str, options: argparse.Namespace, folder: Path) -> list[s
 
 def choose_sections(options: argparse.Namespace) -> None:
     """Switch on what a choice within a section implies, and every section where nothing was chosen."""
-    if options.only or options.parts or options.battery:
+    if options.only or options.parts or options.battery or options.pages:
         options.in_process |= bool(options.only)
         options.protocols |= bool(options.parts)
         options.batteries |= bool(options.battery)
+        options.database |= bool(options.pages)
     elif not any(getattr(options, name) for name in SECTIONS):
         for name in SECTIONS:
             setattr(options, name, True)
@@ -149,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return 0, or 1 when a measurement failed (with --check: when a bar was missed)."""
     parser = build_parser()
     options = parser.parse_args(arguments)
-    for flag, known in {"parts": protocols.NAMES, "battery": BATTERIES}.items():
+    for flag, known in {"parts": protocols.NAMES, "battery": BATTERIES, "pages": DATABASE_PAGES}.items():
         if unknown := set(split(getattr(options, flag))) - set(known):
             parser.error(f"--{flag}: no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     choose_sections(options)

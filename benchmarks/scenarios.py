@@ -7,6 +7,7 @@ The bar is the number of times that Quaff has to be faster than Flask; a scenari
 from __future__ import annotations
 
 from benchmarks import battery_scenarios, falcon_apps, flask_apps
+from benchmarks.database_scenarios import PAGES as DATABASE_PAGES
 from benchmarks.scenario import PAGE, Scenario
 
 
@@ -196,11 +197,13 @@ SCENARIOS = {
 def find(name: str) -> Scenario:
     """Return the scenario *name*; `static:N` and `dynamic:N` are made on demand. LookupError for another name.
 
-    Those of the batteries (`battery_scenarios.py`) are found by their names, too.
+    Those of the batteries (`battery_scenarios.py`) are found by their names, too, and pages as `database:NAME`.
     """
     kind, _, count = name.partition(":")
     if kind in {"static", "dynamic"} and count.isdigit():
         return rules_scenario(kind, int(count))
+    if kind == "database" and count in DATABASE_PAGES:
+        return DATABASE_PAGES[count].scenario
     if name in battery_scenarios.SCENARIOS:
         return battery_scenarios.SCENARIOS[name]
     if name not in SCENARIOS:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
 
-from benchmarks import battery_apps
+from benchmarks import battery_apps, database_apps
 from benchmarks.flask_apps import Framework, WSGIApp
 
 HTML = "text/html; charset=utf-8"
@@ -64,6 +64,16 @@ def quaff_app() -> WSGIApp:
 def cached_app() -> WSGIApp:
     """Make Quaff's app with a cached page, and a hello that is not cached."""
     return battery_apps.caching(cast(Framework, import_module("quaff")), True)
+
+
+def database_flask_app() -> WSGIApp:
+    """Make Flask's app with pages on a database."""
+    return database_apps.build(cast(Framework, import_module("flask")))
+
+
+def database_quaff_app() -> WSGIApp:
+    """Make Quaff's app with pages on a database."""
+    return database_apps.build(cast(Framework, import_module("quaff")))
 
 
 def falcon_app() -> WSGIApp:
