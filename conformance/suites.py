@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent
 BASELINE = HERE / "baseline"
-_BATTERY = " (battery)"
+_BATTERY = " (battery"
 
 
 class Unavailable(Exception):
@@ -33,27 +35,31 @@ class Suite:
     subprocess: bool = False
     deselect: list[str] = field(default_factory=list)
     battery: str = ""
+    again: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
     timeout: int = 420
 
     @property
     def tests(self) -> str:
         """Whose tests these are: the name of the baseline, which a battery shares with the extension."""
-        return self.name.removesuffix(_BATTERY)
+        return self.name.partition(_BATTERY)[0]
 
     @property
     def slug(self) -> str:
         """The name as a part of file names."""
-        return self.name.replace(_BATTERY, ".battery")
+        return re.sub("[^a-z0-9.-]+", "-", self.name.replace(_BATTERY, ".battery")).rstrip("-")
 
     @property
     def replaces_extension(self) -> bool:
         """Whether a battery takes the place of the extension in this run."""
         return self.role == "battery"
 
-    def with_battery(self) -> Suite:
-        """Return the same suite with Quaff's battery in the place of the extension."""
-        return replace(self, role="battery", name=self.tests + _BATTERY)
+    def with_battery(self, *again: str) -> Suite:
+        """Return the same suite with Quaff's battery in the place of the extension.
+
+        :param again: other versions than those of the baseline.
+        """
+        return replace(self, role="battery", name=", ".join([self.tests + _BATTERY, *again]) + ")", again=list(again))
 
     @property
     def lock(self) -> Path:
@@ -82,7 +88,9 @@ class Difference:
 
     def concerns(self, suite: str, pipeline: str) -> bool:
         """Tell whether the row is about this run."""
-        return self.suite == suite and self.pipeline in ("both", pipeline)
+        # A difference of a battery is one with other versions as well.
+        is_same = self.suite == suite or suite.startswith(f"{self.suite.removesuffix(')')}, ")
+        return is_same and self.pipeline in ("both", pipeline)
 
 
 def read_ids(path: Path) -> set[str]:
@@ -105,7 +113,9 @@ def load_suites() -> list[Suite]:
     """Return all suites, in the order of the file; those that have a battery a second time at the end, with it."""
     rows = [Suite(**row) for row in _load("suites.toml")["suite"]]
     plain = [suite for suite in rows if not suite.replaces_extension]
-    return [*plain, *(suite.with_battery() for suite in rows if suite.battery)]
+    with_battery = [suite for suite in rows if suite.battery]
+    again = [suite.with_battery(*suite.again) for suite in with_battery if suite.again]
+    return [*plain, *(suite.with_battery() for suite in with_battery), *again]
 
 
 def common_requirements() -> list[str]:
@@ -113,11 +123,16 @@ def common_requirements() -> list[str]:
     return list(_load("suites.toml")["common"])
 
 
-def battery_requirements() -> list[str]:
-    """Return what the suites with a battery need, in the versions of their baselines, and what the batteries need."""
+def battery_requirements(again: Collection[str] = ()) -> list[str]:
+    """Return what the suites with a battery need, in the versions of their baselines, and what the batteries need.
+
+    :param again: what is needed in another version than that.
+    """
     locks = [suite.lock for suite in load_suites() if suite.replaces_extension]
     pinned = {line for lock in locks if lock.exists() for line in lock.read_text(encoding="utf-8").split()}
-    return [*sorted(pinned), *_load("suites.toml")["batteries"]]
+    others = {line.partition("==")[0] for line in again}
+    needed = [*sorted(pinned), *_load("suites.toml")["batteries"]]
+    return [*(line for line in needed if line.partition("==")[0].lower() not in others), *again]
 
 
 def replaced_distributions() -> list[str]:

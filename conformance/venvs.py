@@ -56,7 +56,7 @@ class Environment:
         name = suite.slug
         if with_batteries:
             # One for all of them: where there is no uv, making it takes longer than most of the suites.
-            name, self.requirements = "batteries", battery_requirements()
+            name, self.requirements = "batteries", battery_requirements(suite.again)
         elif suite.lock.exists() and not fresh:
             self.requirements = suite.lock.read_text(encoding="utf-8").split()
         else:

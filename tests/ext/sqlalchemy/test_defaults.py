@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from quaff.ext.sqlalchemy import SQLAlchemy
-from quaff.ext.sqlalchemy.defaults import CONNECT_TIMEOUT, MYSQL_RECYCLE, POOL_TIMEOUT, apply_defaults
+from quaff.ext.sqlalchemy.defaults import CONNECT_TIMEOUT, MYSQL_RECYCLE, POOL_SIZE, POOL_TIMEOUT, apply_defaults
 
 from .apps import make_app
 
@@ -31,6 +31,8 @@ def test_mysql() -> None:
         "pool_pre_ping": True,
         "pool_recycle": MYSQL_RECYCLE,
         "pool_timeout": POOL_TIMEOUT,
+        "pool_size": POOL_SIZE,
+        "max_overflow": 0,
         "connect_args": {"connect_timeout": CONNECT_TIMEOUT},
     }
 
@@ -43,8 +45,18 @@ def test_postgresql() -> None:
     assert made == {
         "pool_pre_ping": True,
         "pool_timeout": POOL_TIMEOUT,
+        "pool_size": POOL_SIZE,
+        "max_overflow": 0,
         "connect_args": {"connect_timeout": CONNECT_TIMEOUT},
     }
+
+
+def test_the_size_of_the_pool() -> None:
+    """As many connections as SQLAlchemy makes at most, all of them kept; where the program says a size, the rest is usual."""
+    assert POOL_SIZE == 5 + 10
+    for given in ({"pool_size": 3}, {"max_overflow": 20}):
+        made = completed("postgresql+psycopg://h/x", **given)
+        assert {name: made[name] for name in ("pool_size", "max_overflow") if name in made} == given
 
 
 def test_what_is_set_stays() -> None:

@@ -22,6 +22,12 @@ NO_WAL: Final = "sqlite-no-wal"
 MYSQL_RECYCLE: Final = 7200
 """Seconds after which a connection to MySQL is made anew: the server ends those that are idle for eight hours."""
 
+POOL_SIZE: Final = 15
+"""Connections that an engine has at most, as with SQLAlchemy's 5 and 10 more in need.
+
+PERF: SQLAlchemy closes those 10 after each use: under load that is a new connection for most requests.
+"""
+
 POOL_TIMEOUT: Final = 2.0
 """Seconds that a request waits for a connection when all are in use."""
 
@@ -52,6 +58,8 @@ def apply_defaults(options: dict[str, Any], app: Any) -> None:
         pool_class = options["poolclass"] = IdlePingPool
     if isinstance(pool_class, type) and issubclass(pool_class, sa_pool.QueuePool):
         options.setdefault("pool_timeout", POOL_TIMEOUT)
+        if options.keys().isdisjoint({"pool_size", "max_overflow"}):
+            options.update(pool_size=POOL_SIZE, max_overflow=0)
         if kind in {"mysql", "mariadb"}:
             options.setdefault("pool_recycle", MYSQL_RECYCLE)
 
