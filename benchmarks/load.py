@@ -47,7 +47,16 @@ class Generator:
     def requests_per_second(self, url: str, seconds: float) -> float:
         """Ask for *url* as fast as the server answers; `LoadError` when an answer is not a success."""
         if self.wrk:
-            command = [self.wrk, "-t1", f"-c{self.connections}", f"-d{max(1, round(seconds))}s", url]
+            # An answer after more than two seconds is an error to `wrk` unless it is told otherwise.
+            command = [
+                self.wrk,
+                "-t1",
+                f"-c{self.connections}",
+                f"-d{max(1, round(seconds))}s",
+                "--timeout",
+                "10s",
+                url,
+            ]
         else:
             command = [sys.executable, "-m", "benchmarks.load", url, str(self.connections), str(seconds)]
         done = subprocess.run(

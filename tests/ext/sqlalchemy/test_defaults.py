@@ -52,7 +52,7 @@ def test_postgresql() -> None:
 
 
 def test_the_size_of_the_pool() -> None:
-    """As many connections as SQLAlchemy makes at most, all of them kept; where the program says a size, the rest is usual."""
+    """As many connections as SQLAlchemy makes at most, all of them kept; where the program says a size, nothing else."""
     assert POOL_SIZE == 5 + 10
     for given in ({"pool_size": 3}, {"max_overflow": 20}):
         made = completed("postgresql+psycopg://h/x", **given)

@@ -1,4 +1,4 @@
-"""A pool that looks whether a connection is alive only when it has been idle.
+"""A pool that looks whether a connection is alive only when it has been idle, and lets nobody wait for longer than others.
 
 `pool_pre_ping` sends a statement to the server before each use of a connection, which doubles the round trips of a request
 that reads one row. A connection that was used a moment ago is hardly ever dead; and when it is, a read is tried once more
@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import sqlalchemy.pool as sa_pool
 
+from .fair_queue import FairQueue
+
 IDLE: Final = 1.0
 """Seconds after its last use from which on a connection is looked at before it is used again."""
 
@@ -19,7 +21,13 @@ _USED: Final = "quaff.used"
 
 
 class IdlePingPool(sa_pool.QueuePool):
-    """`QueuePool`, whose `pool_pre_ping` spares connections that were used within the last second."""
+    """`QueuePool`, whose `pool_pre_ping` spares connections that were used within the last second.
+
+    Threads that wait for a connection are served in their order (`fair_queue.py`).
+    """
+
+    # Any: a private class of SQLAlchemy's. Where the name is no longer known, the pool has SQLAlchemy's own.
+    _queue_class: Any = FairQueue
 
     def _do_return_conn(self, record: Any) -> None:  # Any: SQLAlchemy's record of a connection, a private class
         record.record_info[_USED] = monotonic()
