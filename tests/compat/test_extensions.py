@@ -40,16 +40,22 @@ def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def load(flask: ModuleType) -> Iterator[Load]:
     """Give a function that imports an extension on top of Quaff, or skips the test when it is not installed."""
-    before = set(sys.modules)
+    # One that another test has imported, on top of the real Flask, is not what is meant.
+    loaded = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_extension(name)}
 
     def load(name: str) -> Any:
         return pytest.importorskip(name, reason=f"{name} is not installed")
 
     yield load
     # Another test may want the extension on top of the real Flask, or of a fresh one.
-    for name in set(sys.modules) - before:
-        if name.split(".")[0].startswith(("flask_", "wtforms")):
+    for name in list(sys.modules):
+        if _is_extension(name):
             del sys.modules[name]
+    sys.modules.update(loaded)
+
+
+def _is_extension(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0].startswith(("flask_", "wtforms"))
 
 
 @pytest.fixture

@@ -119,10 +119,11 @@ def test_language_of_blocks(path: Path) -> None:
 def test_every_old_behaviour_is_documented() -> None:
     """Each name that the source looks for in `COMPAT` stands in the table of the page for Flask users, and no other."""
     used = set()
-    for path in (ROOT / "src" / "quaff").rglob("*.py"):
-        source = path.read_text("utf-8")
-        # The name itself, or a constant that stands for it.
-        constants = dict(re.findall(r'^([A-Z_]+)(?:: Final)? = "([a-z]+(?:-[a-z]+)+)"$', source, re.MULTILINE))
+    sources = [path.read_text("utf-8") for path in (ROOT / "src" / "quaff").rglob("*.py")]
+    # The name itself, or a constant that stands for it.
+    pattern = re.compile(r'^([A-Z_]+)(?:: Final)? = "([a-z]+(?:-[a-z]+)+)"$', re.MULTILINE)
+    constants = {name: value for source in sources for name, value in pattern.findall(source)}
+    for source in sources:
         used |= set(re.findall(r'"([a-z]+(?:-[a-z]+)+)" (?:not )?in [^:\n]*compat', source, re.IGNORECASE))
         used |= {
             constants[name]
