@@ -93,6 +93,8 @@ PATTERNS = st.one_of(
 )
 
 
+# What Python says of an odd expression, such as "[[", is about the expression.
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @given(PATTERNS, PATHS, PATHS)
 def test_what_covers_says_is_true_of_every_path(pattern: Any, begin: str, rest: str) -> None:
     """ALL and NONE hold for whatever the variable part turns out to be: no path is decided against its own match."""
