@@ -35,7 +35,7 @@ format: $(VENV)/.check ## Let ruff format the code and repair what it can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.docs ## Build the documentation into docs/_build/html; a warning is an error.
+docs: $(VENV)/.test $(VENV)/.docs ## Build the documentation into docs/_build/html; a warning is an error.
 	$(PY) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
