@@ -99,25 +99,26 @@ def _find_service(name: str) -> tuple[str | None, str]:
     return address if _listens(address) else None, hint
 
 
+def _require(name: str) -> str:
+    found, message = _find_service(name)
+    if found is not None:
+        return found
+    if os.environ.get("QUAFF_REQUIRE_SERVICES") == "1":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
 @pytest.fixture
 def require_service() -> Callable[[str], str]:
     """Give a function that returns where a service listens, or which program is one, or ends the test.
 
     Without the service the test is skipped; with `QUAFF_REQUIRE_SERVICES=1`, as in CI, it fails.
     """
-
-    def require(name: str) -> str:
-        found, message = _find_service(name)
-        if found is not None:
-            return found
-        if os.environ.get("QUAFF_REQUIRE_SERVICES") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-
-    return require
+    return _require
 
 
-@pytest.fixture(autouse=True)
-def _service_marker(request: pytest.FixtureRequest, require_service: Callable[[str], str]) -> None:
-    for marker in request.node.iter_markers("service"):
-        require_service(marker.args[0])
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Look for the services of a test before its fixtures are made, some of which start them."""
+    for marker in item.iter_markers("service"):
+        _require(marker.args[0])
