@@ -15,6 +15,7 @@ from quaff.ext.caching.pages import Page, etag_of
 from quaff.ext.caching.shortcut import LARGEST_ANSWER, Answers, Shortcut
 from quaff.pipeline.parts import Battery, Part, Target
 from quaff.pipeline.phases import Stage
+from tests.contracts.test_calls import answer, calls_of, environ
 from tests.ext.caching.apps import PIPELINES, make_app
 from tests.ext.caching.test_part import build, snapshot
 
@@ -218,6 +219,23 @@ def test_requests_with_credentials_never_take_it() -> None:
     assert client.get("/").text == "Hello, 1!"
 
 
+def test_answers_are_made_where_they_are_used() -> None:
+    """A hit makes none where the response is not final, and none that is there already."""
+    app, _ = build(True)
+    app.after_request(lambda response: response)
+    client = app.test_client()
+    assert [client.get("/user/a").text for _ in range(3)] == ["a 1"] * 3
+    assert "shortcut.py:hit_or_call" in calls_of(answer, app, environ("/user/a"))
+    assert "shortcut.py:keep" not in calls_of(answer, app, environ("/user/a"))
+    made, entry = Answers(wants_etag=True), (0.0, page_of("text"))
+    made.keep("/", "view//", entry)
+    first = made["/"]
+    made.keep("/", "view//", entry)
+    assert made["/"] is first
+    made.keep("/", "view//", (0.0, page_of("text")))
+    assert made["/"] is not first
+
+
 def test_answers_are_bounded() -> None:
     """SECURITY: clients choose paths. A number of answers is kept, and no large one."""
     made = Answers(wants_etag=True)
@@ -236,9 +254,9 @@ def test_a_page_without_a_tag_is_no_answer() -> None:
     assert not made
     made = Answers(wants_etag=False)
     made.keep("/", "view//", (0, Page("text")))
-    answer = made["/"][3]
-    assert answer is not None
-    assert answer.headers == [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", "4")]
+    finished = made["/"][3]
+    assert finished is not None
+    assert finished.headers == [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", "4")]
 
 
 def page_of(text: str) -> Page:

@@ -41,9 +41,13 @@ class Shortcut:
         self._target = target
         self._bound = bound
         self._made = Answers(wants_etag=engine.wants_etag(bound.settings.etag))
+        self._answers = False
 
     def wrap_view(self, view: View) -> View:
-        """Return a function that does what *view* does, quicker where it is a hit; *view* itself where that cannot be."""
+        """Return a function that does what *view* does, quicker where it is a hit; *view* itself where that cannot be.
+
+        Its hits become the answers of `answer_view`, if that was asked before.
+        """
         find = self._find_function(view)
         return view if find is None else self._find_values(find)
 
@@ -55,6 +59,7 @@ class Shortcut:
         find = self._find_function(view)
         if find is None or self._engine.rules.response_hit_indication:
             return None
+        self._answers = True
         key = self._constant_key()
         rule: Any = self._target.rule
         return self._find_answers(find, first) if key is None or rule.defaults else self._find_answer(find, key, first)
@@ -82,7 +87,8 @@ class Shortcut:
     def _find_values(self, find: Callable[[str], Any]) -> View:
         """Return the function that returns what is in the store."""
         # PERF: all of this is local to the function, where names cost nothing.
-        engine, keep, constant = self._engine, self._made.keep, self._constant_key()
+        engine, constant = self._engine, self._constant_key()
+        keep = self._made.keep if self._answers else None
         before, _, behind = str(engine.rules.key_prefix).partition("%s")
         decorated, usual_key = engine.decorated, engine.usual_key
         get_context, clock = current_context.get, simple
@@ -107,7 +113,8 @@ class Shortcut:
                     and decorated.make_cache_key is usual_key
                     and "HTTP_AUTHORIZATION" not in environ
                 ):
-                    keep(path, key, entry)
+                    if keep is not None:
+                        keep(path, key, entry)
                     context.note(SHOWN, (engine, page.etag, True))
                     return page.value
             return decorated(**kwargs)
@@ -177,7 +184,11 @@ class Answers(dict[str, Made]):
         """What was kept last, so that a view with one page needs no path to find it."""
 
     def keep(self, path: str, key: str, entry: tuple[float, Page]) -> None:
-        """Make the answer of a page of text or bytes, unless it is too large or its entity tag is not known."""
+        """Make the answer of a page of text or bytes, unless it is there, too large, or its entity tag is not known."""
+        known = self.get(path)
+        if known is not None and known[1] is entry:
+            # The request was one that an answer does not suit.
+            return
         expires, page = entry
         body = page.value if type(page.value) is bytes else page.value.encode()
         if len(body) > LARGEST_ANSWER or (self._wants_etag and page.etag is None):

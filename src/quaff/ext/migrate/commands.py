@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from ...globals import active_app_context, current_context
 from ._needs import need_alembic
@@ -287,16 +287,32 @@ def upgrade(  # noqa: PLR0913 - Flask-Migrate's signature, and the options of a 
     :param tell: called with each line about the progress; by default the logger `flask_migrate` gets them.
     """
     config = _config(directory, x_arg=x_arg)
+    settings = _settings(quiet, lock_timeout)
+    _move("upgrade", config, revision, settings, sql=sql, tag=tag, dry_run=dry_run, tell=tell)
+
+
+def _move(
+    direction: Literal["upgrade", "downgrade"],
+    config: Config,
+    revision: str,
+    settings: RunSettings,
+    *,
+    sql: bool,
+    tag: str | None,
+    dry_run: bool,
+    tell: Callable[[str], None] | None,
+) -> None:
+    """Bring the database to a migration, or print what would."""
     command = _alembic()
-    with running(config), _quietly(quiet):
+    with running(config), _quietly(settings.quiet):
         if sql:
             with _explained(config, revision):
-                command.upgrade(config, revision, sql=True, tag=tag)
+                getattr(command, direction)(config, revision, sql=True, tag=tag)
             return
         from . import runner
 
-        settings = _settings(quiet, lock_timeout)
-        runner.upgrade(config, revision, settings=settings, tag=tag, dry=dry_run, tell=tell or log.info)
+        move = runner.upgrade if direction == "upgrade" else runner.downgrade
+        move(config, revision, settings=settings, tag=tag, dry=dry_run, tell=tell or log.info)
 
 
 @contextmanager
@@ -334,16 +350,8 @@ def downgrade(  # noqa: PLR0913 - as for `upgrade`
     if sql and revision == "-1":
         # Without a database it is not known where it stands.
         revision = "head:-1"
-    command = _alembic()
-    with running(config), _quietly(quiet):
-        if sql:
-            with _explained(config, revision):
-                command.downgrade(config, revision, sql=True, tag=tag)
-            return
-        from . import runner
-
-        settings = _settings(quiet, lock_timeout)
-        runner.downgrade(config, revision, settings=settings, tag=tag, dry=dry_run, tell=tell or log.info)
+    settings = _settings(quiet, lock_timeout)
+    _move("downgrade", config, revision, settings, sql=sql, tag=tag, dry_run=dry_run, tell=tell)
 
 
 @catch_errors
